@@ -1,0 +1,73 @@
+/*
+ * An account of the interrupts of an msix-testdev
+ *
+ * Plays the driver whose vectors are queues: takes interrupts, acknowledges
+ * them, whereupon the device raises the next ones, and keeps the books.
+ *
+ *   delivered  the vector's interrupt came and there was something to do
+ *   late       of these, those that came only after everything had been quiet
+ *              for QMSIX_ACCOUNT_LATE_S
+ *   extra      an interrupt came and there was nothing to do
+ *   lost       never came, although all is quiet and the account has waited
+ *              for QMSIX_ACCOUNT_LOST_S
+ *
+ * The account goes by the device's own sequence numbers.  An interrupt that is
+ * lost makes its vector stand still, as a queue would, and counts once.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef LIBQOS_MSIX_ACCOUNT_H
+#define LIBQOS_MSIX_ACCOUNT_H
+
+#include "msix-testdev.h"
+
+#define QMSIX_ACCOUNT_LATE_S 1
+#define QMSIX_ACCOUNT_LOST_S 5
+
+typedef struct QMsixAccount {
+    QMsixTestdev *d;
+    uint64_t delivered;
+    uint64_t late;
+    uint64_t extra;
+    uint64_t lost;
+    /* the vectors that lost an interrupt, since qmsix_account_init() */
+    unsigned long *lost_map;
+
+    unsigned long *taken;
+    gint64 last_arrival; /* g_get_monotonic_time() */
+} QMsixAccount;
+
+/**
+ * qmsix_account_init:
+ * @a: to be filled in
+ * @d: the device; nothing it has raised so far may be unacknowledged
+ */
+void qmsix_account_init(QMsixAccount *a, QMsixTestdev *d);
+
+void qmsix_account_free(QMsixAccount *a);
+
+/**
+ * qmsix_account_service:
+ * @a: the account
+ *
+ * Takes and acknowledges what has come by now.
+ *
+ * Returns: the number of interrupts that came, extra ones included
+ */
+unsigned qmsix_account_service(QMsixAccount *a);
+
+/**
+ * qmsix_account_settle:
+ * @a: the account
+ *
+ * Stops the device from raising more and services it until nothing is
+ * outstanding, or nothing has come for QMSIX_ACCOUNT_LOST_S: then what is
+ * outstanding is lost.  It is acknowledged, so that its vectors go on when the
+ * device is started again.
+ *
+ * Returns: the number of interrupts found lost this time
+ */
+unsigned qmsix_account_settle(QMsixAccount *a);
+
+#endif

@@ -1,0 +1,218 @@
+/*
+ * Measure what happens to a device's interrupts while a guest unmasks more
+ *
+ * Starts QEMU ($QTEST_QEMU_BINARY) with an msix-testdev passed through, see
+ * libqos/vfio-host.h for the environment, and unmasks its vectors one by one.
+ * All that are unmasked already fire on their own meanwhile: each raises its
+ * next interrupt PERIOD after the last one was acknowledged.  A round ends
+ * when all vectors are unmasked and everything that was raised has come, or is
+ * lost.  What is printed, as a JSON object, is in usage() below.
+ *
+ * It states no opinion on the figures: its exit status is 0 if it could
+ * measure, whatever that was.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include <getopt.h>
+#include "libqtest.h"
+#include "libqos/msix-account.h"
+#include "libqos/vfio-host.h"
+#include "libqos/vfio-machine.h"
+
+static void usage(FILE *out)
+{
+    fputs(
+"usage: vfio-msix-growth [--vectors N] [--rounds R] [--period US] --json FILE\n"
+"\n"
+"  --vectors N   unmask N vectors one by one (default 64, at most as many as\n"
+"                the device has)\n"
+"  --rounds R    do so R times, MSI-X switched off and on between (default 1)\n"
+"  --period US   a vector fires US microseconds after it was acknowledged\n"
+"                (default 500)\n"
+"  --json FILE   write the figures there: dynamic (the host can add vectors),\n"
+"                vectors, rounds, raised, delivered, late, lost, extra (of\n"
+"                interrupts, see libqos/msix-account.h), teardowns (times that\n"
+"                the device saw MSI-X switched off while vectors were being\n"
+"                unmasked), set_irqs (VFIO_DEVICE_SET_IRQS calls for these\n"
+"                unmasks; null without the library to log them),\n"
+"                unmask_us (median and max time of one unmask as the guest\n"
+"                sees it, in microseconds)\n"
+"\n"
+"Environment: QTEST_QEMU_BINARY, VFIO_MSIX_TEST_DEVICE, VFIO_MSIX_TEST_PRELOAD\n",
+          out);
+}
+
+static const char *const all_set_irqs[] = { "VFIO_DEVICE_SET_IRQS", NULL };
+
+typedef struct Growth {
+    unsigned vectors;
+    unsigned rounds;
+    unsigned period;
+    bool logged;
+
+    uint32_t raised;
+    unsigned teardowns;
+    unsigned set_irqs;
+    double *unmask_us;
+    unsigned unmasks;
+} Growth;
+
+static void measure_round(Growth *g, QMsixTestdev *d, QMsixAccount *a)
+{
+    uint32_t disables, before = 0;
+    unsigned n;
+
+    qmsix_testdev_enable(d, true);
+    disables = qmsix_testdev_read(d, MSIX_TESTDEV_MSIX_DISABLES);
+    if (g->logged) {
+        before = qvfio_log_count(all_set_irqs);
+    }
+    qmsix_testdev_write(d, MSIX_TESTDEV_CTRL, MSIX_TESTDEV_CTRL_RUN);
+
+    for (n = 0; n < g->vectors; n++) {
+        gint64 start = g_get_monotonic_time();
+
+        qmsix_testdev_unmask(d, n);
+        g->unmask_us[g->unmasks++] = g_get_monotonic_time() - start;
+
+        qmsix_testdev_vector_write(d, n, MSIX_TESTDEV_VECTOR_PERIOD, g->period);
+        qmsix_account_service(a);
+    }
+
+    qmsix_account_settle(a);
+    g->teardowns += qmsix_testdev_read(d, MSIX_TESTDEV_MSIX_DISABLES) -
+                    disables;
+    if (g->logged) {
+        g->set_irqs += qvfio_log_count(all_set_irqs) - before;
+    }
+
+    for (n = 0; n < g->vectors; n++) {
+        qmsix_testdev_vector_write(d, n, MSIX_TESTDEV_VECTOR_PERIOD, 0);
+        qmsix_testdev_mask(d, n);
+    }
+    qmsix_testdev_enable(d, false);
+}
+
+static int compare_doubles(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+static char *figures(const Growth *g, const QMsixAccount *a, bool dynamic)
+{
+    g_autofree char *set_irqs = g->logged ?
+        g_strdup_printf("%u", g->set_irqs) : g_strdup("null");
+    double *us = g->unmask_us;
+    unsigned n = g->unmasks;
+
+    qsort(us, n, sizeof(us[0]), compare_doubles);
+
+    return g_strdup_printf("{\"dynamic\": %s, \"vectors\": %u, \"rounds\": %u, "
+                           "\"raised\": %" PRIu32 ", "
+                           "\"delivered\": %" PRIu64 ", "
+                           "\"late\": %" PRIu64 ", \"lost\": %" PRIu64 ", "
+                           "\"extra\": %" PRIu64 ", \"teardowns\": %u, "
+                           "\"set_irqs\": %s, "
+                           "\"unmask_us\": {\"median\": %.0f, \"max\": %.0f}}"
+                           "\n",
+                           dynamic ? "true" : "false", g->vectors, g->rounds,
+                           g->raised, a->delivered, a->late, a->lost, a->extra,
+                           g->teardowns, set_irqs,
+                           (us[(n - 1) / 2] + us[n / 2]) / 2, us[n - 1]);
+}
+
+static unsigned number_or_die(const char *option, const char *text)
+{
+    guint64 value;
+    GError *err = NULL;
+
+    if (!g_ascii_string_to_unsigned(text, 10, 1, 1000000, &value, &err)) {
+        fprintf(stderr, "vfio-msix-growth: --%s: %s\n", option, err->message);
+        exit(2);
+    }
+    return value;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {
+        { "vectors", required_argument, NULL, 'v' },
+        { "rounds", required_argument, NULL, 'r' },
+        { "period", required_argument, NULL, 'p' },
+        { "json", required_argument, NULL, 'j' },
+        { "help", no_argument, NULL, 'h' },
+        { }
+    };
+    Growth g = { .vectors = 64, .rounds = 1, .period = 500 };
+    const char *json = NULL, *device = qvfio_device(1);
+    g_autofree char *text = NULL;
+    QVfioMachine m;
+    QMsixAccount a;
+    unsigned round;
+    GError *err = NULL;
+    bool dynamic;
+    int c;
+
+    while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        switch (c) {
+        case 'v':
+            g.vectors = number_or_die("vectors", optarg);
+            break;
+        case 'r':
+            g.rounds = number_or_die("rounds", optarg);
+            break;
+        case 'p':
+            g.period = number_or_die("period", optarg);
+            break;
+        case 'j':
+            json = optarg;
+            break;
+        case 'h':
+            usage(stdout);
+            return 0;
+        default:
+            usage(stderr);
+            return 2;
+        }
+    }
+
+    if (optind != argc || !json || !device || !getenv("QTEST_QEMU_BINARY")) {
+        usage(stderr);
+        return 2;
+    }
+
+    dynamic = qvfio_msix_is_dynamic(device);
+    g.logged = qvfio_log_start();
+    qvfio_machine_start(&m, device, "", "");
+    if (g.vectors > m.dev.vectors) {
+        fprintf(stderr, "vfio-msix-growth: the device has %u vectors\n",
+                m.dev.vectors);
+        return 2;
+    }
+
+    g.unmask_us = g_new(double, g.vectors * g.rounds);
+    qmsix_account_init(&a, &m.dev);
+    for (round = 0; round < g.rounds; round++) {
+        measure_round(&g, &m.dev, &a);
+    }
+    g.raised = qmsix_testdev_read(&m.dev, MSIX_TESTDEV_RAISED);
+
+    qvfio_machine_stop(&m);
+    if (g.logged) {
+        qvfio_log_stop();
+    }
+
+    text = figures(&g, &a, dynamic);
+    if (!g_file_set_contents(json, text, -1, &err)) {
+        fprintf(stderr, "vfio-msix-growth: %s\n", err->message);
+        return 1;
+    }
+
+    qmsix_account_free(&a);
+    g_free(g.unmask_us);
+    return 0;
+}

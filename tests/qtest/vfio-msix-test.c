@@ -1,0 +1,745 @@
+/*
+ * QTest testcase for MSI-X of vfio-pci
+ *
+ * It needs a device to pass through, an msix-testdev; libqos/vfio-host.h says
+ * how to name it.  Without one, all cases are skipped.
+ *
+ * No case passes or fails by how fast something is: what must come is waited
+ * for generously, and that something does not come is concluded only from
+ * what comes after it.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/bitmap.h"
+#include "libqtest.h"
+#include "libqos/msix-account.h"
+#include "libqos/vfio-host.h"
+#include "libqos/vfio-machine.h"
+#include "qapi/qmp/qdict.h"
+
+/* For what must come: only a test that is about to fail waits that long */
+#define PATIENCE_S 30
+
+/* Vectors unmasked where many are wanted; the device may have more */
+#define MANY 64
+
+/* Vectors that any host has for one device; x86 has some 200 for each CPU */
+#define AT_ONCE 150
+
+static const char *device;
+static bool dynamic;
+
+static const char *const trigger_calls[] = {
+    "VFIO_DEVICE_SET_IRQS", "index=MSIX", "data=EVENTFD", NULL
+};
+
+static bool need_device(void)
+{
+    if (!device) {
+        g_test_skip("VFIO_MSIX_TEST_DEVICE is not set");
+    }
+    return device;
+}
+
+/* For cases about what a host with NORESIZE cannot do */
+static bool need_dynamic_host(void)
+{
+    if (!need_device()) {
+        return false;
+    }
+    if (!dynamic) {
+        g_test_skip("the host cannot add single MSI-X vectors");
+    }
+    return dynamic;
+}
+
+static bool eventually(bool (*condition)(QMsixTestdev *d, unsigned n),
+                       QMsixTestdev *d, unsigned n)
+{
+    gint64 end = g_get_monotonic_time() + PATIENCE_S * G_USEC_PER_SEC;
+
+    while (!condition(d, n)) {
+        if (g_get_monotonic_time() > end) {
+            return false;
+        }
+        g_usleep(1000);
+    }
+    return true;
+}
+
+/* INTx of the one device there is, whichever pin of the I/O APIC it has */
+static bool intx_high(QMsixTestdev *d, unsigned n)
+{
+    int pin;
+
+    for (pin = 16; pin < 24; pin++) {
+        if (qtest_get_irq(d->qts, pin)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool intx_low(QMsixTestdev *d, unsigned n)
+{
+    return !intx_high(d, n);
+}
+
+/* The vector delivers an interrupt */
+static void assert_delivers(QMsixTestdev *d, unsigned n)
+{
+    qmsix_testdev_fire(d, n);
+    if (!eventually(qmsix_testdev_take, d, n)) {
+        g_test_message("vector %u", n);
+        g_assert_not_reached();
+    }
+    qmsix_testdev_ack(d, n);
+}
+
+static uint32_t disables(QVfioMachine *m)
+{
+    return qmsix_testdev_read(&m->dev, MSIX_TESTDEV_MSIX_DISABLES);
+}
+
+/* Unmask vectors one by one, with all that are unmasked firing meanwhile */
+static void grow_while_firing(QVfioMachine *m, QMsixAccount *a, unsigned count)
+{
+    QMsixTestdev *d = &m->dev;
+    unsigned n;
+
+    qmsix_testdev_write(d, MSIX_TESTDEV_CTRL, MSIX_TESTDEV_CTRL_RUN);
+    for (n = 0; n < count; n++) {
+        qmsix_testdev_unmask(d, n);
+        qmsix_testdev_vector_write(d, n, MSIX_TESTDEV_VECTOR_PERIOD, 500);
+        qmsix_account_service(a);
+    }
+    qmsix_account_settle(a);
+    for (n = 0; n < count; n++) {
+        qmsix_testdev_vector_write(d, n, MSIX_TESTDEV_VECTOR_PERIOD, 0);
+    }
+}
+
+/* New vectors at run time cost the others nothing */
+static void test_grow(void)
+{
+    QVfioMachine m;
+    QMsixAccount a;
+    uint32_t before;
+    unsigned n, count, calls;
+    bool logged;
+
+    if (!need_dynamic_host()) {
+        return;
+    }
+
+    logged = qvfio_log_start();
+    qvfio_machine_start(&m, device, "", "");
+    count = MIN(m.dev.vectors, MANY);
+    qmsix_account_init(&a, &m.dev);
+
+    qmsix_testdev_enable(&m.dev, true);
+    before = disables(&m);
+    calls = logged ? qvfio_log_count(trigger_calls) : 0;
+
+    grow_while_firing(&m, &a, count);
+
+    g_test_message("delivered %" PRIu64 ", lost %" PRIu64, a.delivered, a.lost);
+    g_assert_cmpuint(a.delivered, >=, count);
+    g_assert_cmpuint(a.lost, ==, 0);
+    g_assert_cmpuint(disables(&m), ==, before);
+    if (logged) {
+        g_assert_cmpuint(qvfio_log_count(trigger_calls) - calls, ==, count);
+    }
+    for (n = 0; n < count; n++) {
+        assert_delivers(&m.dev, n);
+    }
+
+    qmsix_account_free(&a);
+    qvfio_machine_stop(&m);
+    if (logged) {
+        qvfio_log_stop();
+    }
+}
+
+/* On any host, all vectors work once they have been unmasked */
+static void test_grow_works(void)
+{
+    QVfioMachine m;
+    QMsixAccount a;
+    unsigned n, count;
+
+    if (!need_device()) {
+        return;
+    }
+
+    qvfio_machine_start(&m, device, "", "");
+    count = MIN(m.dev.vectors, MANY);
+    qmsix_account_init(&a, &m.dev);
+    qmsix_testdev_enable(&m.dev, true);
+
+    grow_while_firing(&m, &a, count);
+    for (n = 0; n < count; n++) {
+        assert_delivers(&m.dev, n);
+    }
+
+    qmsix_account_free(&a);
+    qvfio_machine_stop(&m);
+}
+
+/* Vectors 0, 7 and the last cost the host three, in any order of unmasking */
+static void test_sparse(void)
+{
+    QVfioMachine m;
+    unsigned last;
+
+    if (!need_dynamic_host()) {
+        return;
+    }
+
+    qvfio_machine_start(&m, device, "", "");
+    last = m.dev.vectors - 1;
+    g_assert_cmpuint(last, >, 8);
+
+    qmsix_testdev_enable(&m.dev, true);
+    qmsix_testdev_unmask(&m.dev, last);
+    assert_delivers(&m.dev, last);
+    qmsix_testdev_unmask(&m.dev, 0);
+    qmsix_testdev_unmask(&m.dev, 7);
+
+    g_assert_cmpint(qvfio_host_vectors(device), ==, 3);
+    assert_delivers(&m.dev, 0);
+    assert_delivers(&m.dev, 7);
+    assert_delivers(&m.dev, last);
+
+    qvfio_machine_stop(&m);
+}
+
+/* The same for vectors that are unmasked when MSI-X is enabled */
+static void test_sparse_enable(void)
+{
+    QVfioMachine m;
+    unsigned last;
+
+    if (!need_dynamic_host()) {
+        return;
+    }
+
+    qvfio_machine_start(&m, device, "", "");
+    last = m.dev.vectors - 1;
+    g_assert_cmpuint(last, >, 8);
+
+    qmsix_testdev_unmask(&m.dev, 0);
+    qmsix_testdev_unmask(&m.dev, 7);
+    qmsix_testdev_unmask(&m.dev, last);
+    qmsix_testdev_enable(&m.dev, true);
+
+    g_assert_cmpint(qvfio_host_vectors(device), ==, 3);
+    assert_delivers(&m.dev, 0);
+    assert_delivers(&m.dev, 7);
+    assert_delivers(&m.dev, last);
+
+    /* all at once, the most usual set */
+    qmsix_testdev_enable(&m.dev, false);
+    qmsix_testdev_mask(&m.dev, 7);
+    qmsix_testdev_mask(&m.dev, last);
+    qmsix_testdev_unmask(&m.dev, 1);
+    qmsix_testdev_enable(&m.dev, true);
+
+    g_assert_cmpint(qvfio_host_vectors(device), ==, 2);
+    assert_delivers(&m.dev, 0);
+    assert_delivers(&m.dev, 1);
+
+    qvfio_machine_stop(&m);
+}
+
+/* MSI-X reaches the host with no vector in use, and INTx works afterwards */
+static void test_enable_none_then_intx(void)
+{
+    QVfioMachine m;
+    int i;
+
+    if (!need_device()) {
+        return;
+    }
+
+    qvfio_machine_start(&m, device, "", "");
+    qtest_irq_intercept_in(m.qts, "ioapic");
+
+    for (i = 0; i < 3; i++) {
+        qmsix_testdev_enable(&m.dev, true);
+        g_assert_cmphex(qmsix_testdev_read(&m.dev, MSIX_TESTDEV_STATUS) &
+                        MSIX_TESTDEV_STATUS_MSIX, !=, 0);
+
+        qmsix_testdev_enable(&m.dev, false);
+        g_assert_cmphex(qmsix_testdev_read(&m.dev, MSIX_TESTDEV_STATUS) &
+                        MSIX_TESTDEV_STATUS_MSIX, ==, 0);
+        g_assert_cmpint(qvfio_host_vectors(device), <=, 0);
+
+        g_assert_true(intx_low(&m.dev, 0));
+        qmsix_testdev_write(&m.dev, MSIX_TESTDEV_INTX, 1);
+        g_assert_true(eventually(intx_high, &m.dev, 0));
+        qmsix_testdev_write(&m.dev, MSIX_TESTDEV_INTX, 0);
+        g_assert_true(eventually(intx_low, &m.dev, 0));
+    }
+
+    /* and vector 0 is as good as any */
+    qmsix_testdev_enable(&m.dev, true);
+    qmsix_testdev_unmask(&m.dev, 0);
+    assert_delivers(&m.dev, 0);
+
+    qvfio_machine_stop(&m);
+}
+
+/* A masked vector that fires shows as pending, and delivers when unmasked */
+static void test_mask_pending(void)
+{
+    QVfioMachine m;
+    unsigned n;
+
+    if (!need_device()) {
+        return;
+    }
+
+    qvfio_machine_start(&m, device, "", "");
+    qmsix_testdev_enable(&m.dev, true);
+    for (n = 0; n < 4; n++) {
+        qmsix_testdev_unmask(&m.dev, n);
+    }
+
+    for (n = 0; n < 4; n++) {
+        qmsix_testdev_mask(&m.dev, n);
+        qmsix_testdev_fire(&m.dev, n);
+        g_assert_true(eventually(qmsix_testdev_pending, &m.dev, n));
+        g_assert_false(qmsix_testdev_take(&m.dev, n));
+        assert_delivers(&m.dev, (n + 1) % 4); /* the others are not concerned */
+
+        qmsix_testdev_unmask(&m.dev, n);
+        g_assert_true(eventually(qmsix_testdev_take, &m.dev, n));
+        g_assert_false(qmsix_testdev_pending(&m.dev, n));
+        qmsix_testdev_ack(&m.dev, n);
+
+        assert_delivers(&m.dev, n);
+        g_assert_false(qmsix_testdev_take(&m.dev, n));
+    }
+
+    qvfio_machine_stop(&m);
+}
+
+/* The function mask does the same for all vectors */
+static void test_function_mask(void)
+{
+    QVfioMachine m;
+    unsigned n;
+
+    if (!need_device()) {
+        return;
+    }
+
+    qvfio_machine_start(&m, device, "", "");
+    qmsix_testdev_enable(&m.dev, true);
+    for (n = 0; n < 8; n++) {
+        qmsix_testdev_unmask(&m.dev, n);
+        assert_delivers(&m.dev, n);
+    }
+    qmsix_testdev_mask(&m.dev, 7);
+
+    qmsix_testdev_function_mask(&m.dev, true);
+    for (n = 0; n < 8; n++) {
+        qmsix_testdev_fire(&m.dev, n);
+        g_assert_true(eventually(qmsix_testdev_pending, &m.dev, n));
+    }
+    g_assert_cmpuint(qmsix_testdev_take_all(&m.dev, NULL), ==, 0);
+
+    qmsix_testdev_function_mask(&m.dev, false);
+    for (n = 0; n < 7; n++) {
+        g_assert_true(eventually(qmsix_testdev_take, &m.dev, n));
+        g_assert_false(qmsix_testdev_pending(&m.dev, n));
+        qmsix_testdev_ack(&m.dev, n);
+    }
+
+    /* its own mask still holds vector 7 */
+    g_assert_true(qmsix_testdev_pending(&m.dev, 7));
+    g_assert_false(qmsix_testdev_take(&m.dev, 7));
+    qmsix_testdev_unmask(&m.dev, 7);
+    g_assert_true(eventually(qmsix_testdev_take, &m.dev, 7));
+    qmsix_testdev_ack(&m.dev, 7);
+
+    for (n = 0; n < 8; n++) {
+        assert_delivers(&m.dev, n);
+    }
+
+    qvfio_machine_stop(&m);
+}
+
+static void system_reset(QTestState *qts)
+{
+    QDict *rsp = qtest_qmp(qts, "{'execute': 'system_reset'}");
+
+    g_assert_true(qdict_haskey(rsp, "return"));
+    qobject_unref(rsp);
+    qtest_qmp_eventwait(qts, "RESET");
+}
+
+/* Resets while vectors fire, by the guest's driver and of the machine */
+static void test_reset(void)
+{
+    static const unsigned used[] = { 0, 1, 5, 9 };
+    QVfioMachine m;
+    unsigned i;
+
+    if (!need_device()) {
+        return;
+    }
+
+    qvfio_machine_start(&m, device, "", "");
+    g_assert_cmpuint(m.dev.vectors, >, 10);
+    qmsix_testdev_enable(&m.dev, true);
+    for (i = 0; i < G_N_ELEMENTS(used); i++) {
+        qmsix_testdev_unmask(&m.dev, used[i]);
+        qmsix_testdev_vector_write(&m.dev, used[i],
+                                   MSIX_TESTDEV_VECTOR_PERIOD, 100);
+    }
+    qmsix_testdev_write(&m.dev, MSIX_TESTDEV_CTRL, MSIX_TESTDEV_CTRL_RUN);
+
+    /*
+     * The driver's reset: QEMU does not see it, its table stays as it is.
+     * The device's side is new, what it had raised is taken and forgotten.
+     */
+    qmsix_testdev_flr(&m.dev);
+    g_assert_cmpuint(qmsix_testdev_read(&m.dev, MSIX_TESTDEV_RAISED), ==, 0);
+    qmsix_testdev_enable(&m.dev, false);
+    qmsix_testdev_take_all(&m.dev, NULL);
+    qmsix_testdev_enable(&m.dev, true);
+    if (dynamic) {
+        g_assert_cmpint(qvfio_host_vectors(device), ==, G_N_ELEMENTS(used));
+    }
+    for (i = 0; i < G_N_ELEMENTS(used); i++) {
+        assert_delivers(&m.dev, used[i]);
+    }
+
+    for (i = 0; i < G_N_ELEMENTS(used); i++) {
+        qmsix_testdev_vector_write(&m.dev, used[i],
+                                   MSIX_TESTDEV_VECTOR_PERIOD, 100);
+    }
+    qmsix_testdev_write(&m.dev, MSIX_TESTDEV_CTRL, MSIX_TESTDEV_CTRL_RUN);
+
+    system_reset(m.qts);
+    g_assert_cmpint(qvfio_host_vectors(device), <=, 0);
+    qvfio_machine_setup_device(&m);
+    g_assert_false(qmsix_testdev_is_enabled(&m.dev));
+    g_assert_cmpuint(qmsix_testdev_read(&m.dev, MSIX_TESTDEV_RAISED), ==, 0);
+    qmsix_testdev_take_all(&m.dev, NULL);
+
+    for (i = 0; i < G_N_ELEMENTS(used); i++) {
+        qmsix_testdev_unmask(&m.dev, used[i]);
+    }
+    qmsix_testdev_enable(&m.dev, true);
+    for (i = 0; i < G_N_ELEMENTS(used); i++) {
+        assert_delivers(&m.dev, used[i]);
+    }
+
+    qvfio_machine_stop(&m);
+}
+
+/* x-msix-dynamic=off: as on a host that cannot */
+static void test_dynamic_off(void)
+{
+    QVfioMachine m;
+    uint32_t before;
+    unsigned n;
+
+    if (!need_dynamic_host()) {
+        return;
+    }
+
+    qvfio_machine_start(&m, device, ",x-msix-dynamic=off", "");
+    qmsix_testdev_enable(&m.dev, true);
+    before = disables(&m);
+
+    qmsix_testdev_unmask(&m.dev, 0);
+    g_assert_cmpuint(disables(&m), ==, before);
+    for (n = 1; n < 8; n++) {
+        qmsix_testdev_unmask(&m.dev, n);
+    }
+    g_assert_cmpuint(disables(&m), >, before);
+    for (n = 0; n < 8; n++) {
+        assert_delivers(&m.dev, n);
+    }
+
+    qvfio_machine_stop(&m);
+}
+
+static QDict *device_arguments(const char *x_msix_dynamic)
+{
+    g_auto(GStrv) property = g_strsplit(device, "=", 2);
+    QDict *args = qdict_new();
+
+    qdict_put_str(args, "driver", "vfio-pci");
+    qdict_put_str(args, "id", "dev0");
+    qdict_put_str(args, property[0], property[1]);
+    qdict_put_str(args, "x-msix-dynamic", x_msix_dynamic);
+    return args;
+}
+
+/* x-msix-dynamic=on: works where the host can, else refuses and says why */
+static void test_dynamic_on(void)
+{
+    QVfioMachine m;
+    QTestState *qts;
+    QDict *rsp, *error;
+
+    if (!need_device()) {
+        return;
+    }
+
+    if (dynamic) {
+        qvfio_machine_start(&m, device, ",x-msix-dynamic=on", "");
+        qmsix_testdev_enable(&m.dev, true);
+        qmsix_testdev_unmask(&m.dev, 0);
+        qmsix_testdev_unmask(&m.dev, 1);
+        assert_delivers(&m.dev, 0);
+        assert_delivers(&m.dev, 1);
+        qvfio_machine_stop(&m);
+        return;
+    }
+
+    /* a bus that can be plugged into; refused devices leave nothing behind */
+    qts = qtest_init("-accel tcg -S -machine pc -m 64 -nodefaults");
+    rsp = qtest_qmp(qts, "{'execute': 'device_add', 'arguments': %p}",
+                    device_arguments("on"));
+    error = qdict_get_qdict(rsp, "error");
+    g_assert_nonnull(error);
+    g_test_message("%s", qdict_get_str(error, "desc"));
+    g_assert_nonnull(strstr(qdict_get_str(error, "desc"), "x-msix-dynamic=on"));
+    qobject_unref(rsp);
+
+    rsp = qtest_qmp(qts, "{'execute': 'device_add', 'arguments': %p}",
+                    device_arguments("auto"));
+    g_assert_true(qdict_haskey(rsp, "return"));
+    qobject_unref(rsp);
+    qtest_quit(qts);
+}
+
+/* QEMU's standard error goes to a file: Libqtest starts it through a shell */
+static char *new_stderr_file(void)
+{
+    char *path = NULL;
+    int fd = g_file_open_tmp("vfio-msix-test-XXXXXX", &path, NULL);
+
+    g_assert_cmpint(fd, >=, 0);
+    close(fd);
+    return path;
+}
+
+static char **stderr_lines(const char *path)
+{
+    g_autofree char *text = NULL;
+    bool ok = g_file_get_contents(path, &text, NULL, NULL);
+
+    g_assert_true(ok);
+    return g_strsplit(text, "\n", -1);
+}
+
+static bool mentions(const char *path, const char *name)
+{
+    g_auto(GStrv) lines = stderr_lines(path);
+    unsigned i;
+
+    for (i = 0; lines[i]; i++) {
+        if (strstr(lines[i], name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/*
+ * How often QEMU has said that a vector of device @name is refused, and which
+ * ones: @map, which may be NULL, gets a bit for each.
+ */
+static unsigned count_refusals(const char *path, const char *name,
+                               unsigned long *map)
+{
+    g_auto(GStrv) lines = stderr_lines(path);
+    g_autofree char *start = g_strdup_printf("%s: vector ", name);
+    unsigned i, n = 0;
+
+    for (i = 0; lines[i]; i++) {
+        const char *number = strstr(lines[i], start);
+
+        if (number && strstr(number, " gets no interrupts: ")) {
+            if (map) {
+                set_bit(atoi(number + strlen(start)), map);
+            }
+            n++;
+        }
+    }
+    return n;
+}
+
+/* The name that QEMU's messages have for a device */
+static char *device_name(const char *property)
+{
+    return g_path_get_basename(strchr(property, '=') + 1);
+}
+
+/*
+ * The host has fewer vectors than the device, all that it has work.  A vector
+ * that it has not is reported once, however often it is unmasked.
+ */
+static void test_host_vectors_exhausted(void)
+{
+    g_autofree char *path = NULL, *redirect = NULL, *name = NULL;
+    g_autofree unsigned long *refused = NULL;
+    QVfioMachine m;
+    QMsixTestdev *d = &m.dev;
+    unsigned n, victim, refusals, i;
+
+    if (!need_device()) {
+        return;
+    }
+
+    name = device_name(device);
+    path = new_stderr_file();
+    redirect = g_strdup_printf("2>%s", path);
+    qvfio_machine_start(&m, device, "", redirect);
+    refused = bitmap_new(d->vectors);
+
+    for (n = 0; n < d->vectors; n++) {
+        qmsix_testdev_unmask(d, n);
+    }
+    qmsix_testdev_enable(d, true);
+    assert_delivers(&m.dev, 0);
+
+    refusals = count_refusals(path, name, refused);
+    g_test_message("%u of %u vectors refused", refusals, d->vectors);
+    if (!refusals) {
+        g_test_skip("the host has vectors for the whole device");
+        goto out;
+    }
+    g_assert_cmpuint(bitmap_count_one(refused, d->vectors), ==, refusals);
+    for (n = 0; n < d->vectors; n++) {
+        if (!test_bit(n, refused)) {
+            assert_delivers(&m.dev, n);
+        }
+    }
+
+    victim = find_first_bit(refused, d->vectors);
+    for (i = 0; i < 5; i++) {
+        qmsix_testdev_mask(d, victim);
+        qmsix_testdev_unmask(d, victim);
+    }
+    g_assert_cmpuint(count_refusals(path, name, NULL), ==, refusals);
+    assert_delivers(&m.dev, 0);
+
+    /* all are given back, and then the same vector can be had */
+    for (n = 0; n < d->vectors; n++) {
+        qmsix_testdev_mask(d, n);
+    }
+    qmsix_testdev_enable(d, false);
+    g_assert_cmpint(qvfio_host_vectors(device), <=, 0);
+    qmsix_testdev_unmask(d, victim);
+    qmsix_testdev_enable(d, true);
+    assert_delivers(&m.dev, victim);
+
+out:
+    qvfio_machine_stop(&m);
+    unlink(path);
+}
+
+/* A vector that was refused works at the next unmask after the cause is gone */
+static void test_refused_then_given(void)
+{
+    const char *hog_device = qvfio_device(2);
+    g_autofree char *path = NULL, *options = NULL;
+    g_autofree char *name = NULL;
+    QVfioMachine m;
+    QPCIDevice *hog_pdev;
+    QMsixTestdev hog;
+    unsigned n;
+
+    if (!need_device()) {
+        return;
+    }
+    if (!hog_device) {
+        g_test_skip("VFIO_MSIX_TEST_DEVICE_2 is not set");
+        return;
+    }
+
+    name = device_name(device);
+    path = new_stderr_file();
+    options = g_strdup_printf("-device vfio-pci,id=hog,addr=5.0,%s 2>%s",
+                              hog_device, path);
+    qvfio_machine_start(&m, device, "", options);
+    hog_pdev = qpci_device_find(m.bus, QPCI_DEVFN(5, 0));
+    g_assert_nonnull(hog_pdev);
+    qmsix_testdev_init(&hog, hog_pdev, &m.alloc);
+
+    qmsix_testdev_enable(&m.dev, true);
+    for (n = 0; n < 4; n++) {
+        qmsix_testdev_unmask(&m.dev, n);
+    }
+
+    /* without dynamic MSI-X, growing by one all the way would take long */
+    for (n = 0; n < MIN(hog.vectors, AT_ONCE); n++) {
+        qmsix_testdev_unmask(&hog, n);
+    }
+    qmsix_testdev_set_default_message(&hog, 0);
+    qmsix_testdev_enable(&hog, true);
+    while (n < hog.vectors && !mentions(path, "vfio")) {
+        qmsix_testdev_unmask(&hog, n++); /* any message means: no more */
+    }
+    if (n == hog.vectors) {
+        g_test_skip("the host has vectors for both devices");
+        goto out;
+    }
+
+    assert_delivers(&hog, 0);
+
+    qmsix_testdev_unmask(&m.dev, 4);
+    assert_delivers(&hog, 0);
+    for (n = 0; n < 4; n++) {
+        assert_delivers(&m.dev, n);
+    }
+    g_assert_cmpuint(count_refusals(path, name, NULL), ==, 1);
+
+    qmsix_testdev_enable(&hog, false);
+    qmsix_testdev_mask(&m.dev, 4);
+    qmsix_testdev_unmask(&m.dev, 4);
+    for (n = 0; n < 5; n++) {
+        assert_delivers(&m.dev, n);
+    }
+
+out:
+    qmsix_testdev_free(&hog);
+    g_free(hog_pdev);
+    qvfio_machine_stop(&m);
+    unlink(path);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+
+    device = qvfio_device(1);
+    dynamic = device && qvfio_msix_is_dynamic(device);
+
+    qtest_add_func("vfio-msix/grow", test_grow);
+    qtest_add_func("vfio-msix/grow-works", test_grow_works);
+    qtest_add_func("vfio-msix/sparse", test_sparse);
+    qtest_add_func("vfio-msix/sparse-enable", test_sparse_enable);
+    qtest_add_func("vfio-msix/enable-none-then-intx",
+                   test_enable_none_then_intx);
+    qtest_add_func("vfio-msix/mask-pending", test_mask_pending);
+    qtest_add_func("vfio-msix/function-mask", test_function_mask);
+    qtest_add_func("vfio-msix/reset", test_reset);
+    qtest_add_func("vfio-msix/dynamic-off", test_dynamic_off);
+    qtest_add_func("vfio-msix/dynamic-on", test_dynamic_on);
+    qtest_add_func("vfio-msix/host-vectors-exhausted",
+                   test_host_vectors_exhausted);
+    qtest_add_func("vfio-msix/refused-then-given", test_refused_then_given);
+
+    return g_test_run();
+}

@@ -1,0 +1,43 @@
+/*
+ * vfio-log: the log of VFIO calls, one line a call
+ *
+ *   12.345678 VFIO_DEVICE_SET_IRQS fd=20 index=MSIX action=TRIGGER \
+ *     data=EVENTFD start=0 count=2 fds=31,-1 = 0
+ *   12.345901 VFIO_DEVICE_RESET fd=20 = -1 EINVAL
+ *
+ * (without the line break).  The time is CLOCK_MONOTONIC's at the call's
+ * return, in seconds; the result is the call's own, which for SET_IRQS may be
+ * positive.  A line goes out in one write(), so that threads and processes
+ * that share the file do not mix theirs, and a reader sees whole lines.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef VFIO_LOG_LINE_H
+#define VFIO_LOG_LINE_H
+
+#include <stdbool.h>
+
+/**
+ * vfio_log_open: append to the file that $VFIO_LOG names, if it does
+ *
+ * Ends the program if the file cannot be written: a log that is silently
+ * missing proves the wrong thing.
+ */
+void vfio_log_open(void);
+
+/* Returns: true if there is a log to write to */
+bool vfio_log_enabled(void);
+
+/**
+ * vfio_log_call: log one call
+ * @fd: what it was called on
+ * @request: a VFIO ioctl
+ * @arg: its argument
+ * @ret: what it returned
+ * @error: errno, if @ret is negative; @arg is not looked at if it is EFAULT
+ */
+void vfio_log_call(int fd, unsigned long request, const void *arg, int ret,
+                   int error);
+
+#endif
