@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Thin: configure knows how to set up, meson and ninja know how to build.
+
+BUILD ?= build
+NINJA = ninja $(if $(filter-out 0,$(V)),-v) -C '$(BUILD)'
+
+all: build
+
+# configure with the options given last; a new base or a new configure needs it.
+$(BUILD)/config.status: configure patches/7.2/BASE
+	@if [ -x '$@' ]; then '$(abspath $@)'; \
+	else ./configure --build-dir='$(BUILD)'; fi
+
+configured: $(BUILD)/config.status
+
+build: configured
+	@$(NINJA) --quiet
+
+demo: build
+	@tests/lab/demo --build-dir='$(BUILD)'
+
+check: build
+	@scripts/check --build-dir='$(BUILD)'
+
+# The series is looked at in the patched tree; QEMU need not be built for that.
+check-patches: configured
+	@scripts/qemu-tree --keep --build-dir='$(BUILD)'
+	@scripts/check --build-dir='$(BUILD)' patches
+
+check-qtest check-lab: check-%: build
+	@scripts/check --build-dir='$(BUILD)' $*
+
+refresh: configured
+	@scripts/patches refresh --build-dir='$(BUILD)'
+
+clean:
+	@if [ -f '$(BUILD)/qemu/build.ninja' ]; then \
+		ninja -C '$(BUILD)/qemu' --quiet -t clean; fi
+	rm -rf '$(BUILD)/meson-logs' '$(BUILD)/demo' '$(BUILD)/lab'
+
+distclean:
+	rm -rf '$(BUILD)'
+
+help:
+	@echo 'make                configure and build the patched QEMU:'
+	@echo '                    $(BUILD)/qemu/qemu-system-x86_64'
+	@echo 'make demo           compare stock and patched QEMU on an emulated host'
+	@echo 'make check          build and run all tests'
+	@echo 'make check-patches  only the series and the scripts (seconds)'
+	@echo 'make check-qtest    only the device model'
+	@echo 'make check-lab      only the emulated host'
+	@echo 'make refresh        make every patch apply without offset again'
+	@echo 'make clean          remove what was compiled and measured'
+	@echo 'make distclean      remove the build folder'
+	@echo
+	@echo 'V=1 shows commands, JOBS=N limits compilers, BUILD=DIR is the build'
+	@echo 'folder. ./configure --help lists the options for the build.'
+
+.PHONY: all configured build demo check check-patches check-qtest check-lab
+.PHONY: refresh clean distclean help
