@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a test program did, from its TAP output and its exit status."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import signal
+
+PASS = "pass"
+FAIL = "fail"           # an assertion of the test itself failed
+SKIP = "skip"           # the program ran and skipped its test
+TIMEOUT = "timeout"
+DIED = "QEMU died"      # of a signal, and the test with it
+CRASH = "crash"         # it died, or gave up, without a failed assertion
+NOT_RUN = "not run"     # it could not be started at all: the lab's fault
+NO_RESULT = "no result"  # it ran to its end without testing anything
+
+# What timeout(1) returns, and what shells return for a program that they
+# cannot start.
+STATUS_TIMEOUT = 124
+STATUS_NOT_RUN = (125, 126, 127)
+
+# GLib's g_assert family aborts; its TAP then ends with a line like
+#   Bail out! ERROR:../tests/qtest/x.c:12:test_x: assertion failed (a == b)
+# (older ones put a log domain in front).  g_error() says FATAL-ERROR instead.
+ASSERTION = re.compile(r"Bail out! (?:[^ :]*:)?ERROR:([^:]+):(\d+):(.*)")
+POINT = re.compile(r"(not )?ok\b(.*)")
+PLAN = re.compile(r"1\.\.(\d+)\b")
+SKIPPED = re.compile(r"#\s*skip\b\s*(.*)", re.IGNORECASE)
+
+# Assertions in the harness of QEMU's tests, not in a test: QEMU did not start
+# (an option that it does not know) or did not answer.
+HARNESS = re.compile(r"(^|/)libqtest\.c$|(^|/)libqmp\.c$|(^|/)libqos/")
+
+
+# What libqtest says on standard error when the QEMU under test is gone.
+QEMU_DEATH = re.compile(r"detected QEMU death from (signal \d+ .*)")
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """One of the above, and a line that says why."""
+
+    kind: str
+    reason: str = ""
+
+
+def _death(status: int) -> str:
+    if status > 128:
+        try:
+            return f"died by {signal.Signals(status - 128).name}"
+        except ValueError:
+            pass
+    return f"exit status {status}"
+
+
+def outcome(text: str, status: int, stderr: str = "") -> Outcome:
+    """The outcome of a program with this output and this exit status."""
+    passed = skipped = 0
+    planned: int | None = None
+    failed: str | None = None
+    assertion: re.Match[str] | None = None
+    skip_reason = ""
+    for line in text.splitlines():
+        if match := POINT.match(line):
+            skip = SKIPPED.search(match[2])
+            if match[1]:
+                failed = failed or line
+            elif skip:
+                skipped += 1
+                skip_reason = skip[1]
+            else:
+                passed += 1
+        elif match := PLAN.match(line):
+            planned = int(match[1])
+        elif match := ASSERTION.match(line):
+            assertion = assertion or match
+
+    if status == STATUS_TIMEOUT:
+        return Outcome(TIMEOUT, "did not end in time")
+    if status in STATUS_NOT_RUN:
+        return Outcome(NOT_RUN, f"could not be started ({_death(status)})")
+    if assertion and HARNESS.search(assertion[1]):
+        return Outcome(CRASH, "QEMU did not start or did not answer: "
+                       + assertion[0].removeprefix("Bail out! "))
+    # A failed assertion ends by abort(), a plain g_test_fail() maybe by exit
+    # status 1.  Any other end is one that the assertion does not explain.
+    if (assertion or failed) and status in (1, 128 + signal.SIGABRT):
+        if assertion:
+            return Outcome(FAIL, assertion[0].removeprefix("Bail out! "))
+        return Outcome(FAIL, failed or "")
+    if status == 128 + signal.SIGABRT and (death := QEMU_DEATH.search(stderr)):
+        return Outcome(DIED, death[1])
+    if status != 0:
+        return Outcome(CRASH, _death(status))
+    if assertion or failed:
+        return Outcome(CRASH, "a failed test, but exit status 0")
+    if planned is None:
+        return Outcome(NO_RESULT, "no TAP plan in its output")
+    if planned != passed + skipped:
+        return Outcome(NO_RESULT, f"{planned} tests planned, "
+                       f"{passed + skipped} seen")
+    if passed:
+        return Outcome(PASS)
+    if skipped:
+        return Outcome(SKIP, skip_reason or "no reason given")
+    return Outcome(NO_RESULT, "the program knows no test of that name")
