@@ -10,6 +10,9 @@
 #include "msix-testdev.h"
 #include "standard-headers/linux/pci_regs.h"
 
+/* For what must come: only a test that is about to fail waits that long */
+#define PATIENCE_S 30
+
 void qmsix_testdev_init(QMsixTestdev *d, QPCIDevice *dev,
                         QGuestAllocator *alloc)
 {
@@ -219,6 +222,21 @@ bool qmsix_testdev_take(QMsixTestdev *d, unsigned n)
         return false;
     }
     qmsix_testdev_clear_messages(d, n, 1);
+    return true;
+}
+
+bool qmsix_testdev_delivers(QMsixTestdev *d, unsigned n)
+{
+    gint64 end = g_get_monotonic_time() + PATIENCE_S * G_USEC_PER_SEC;
+
+    qmsix_testdev_fire(d, n);
+    while (!qmsix_testdev_take(d, n)) {
+        if (g_get_monotonic_time() > end) {
+            return false;
+        }
+        g_usleep(100);
+    }
+    qmsix_testdev_ack(d, n);
     return true;
 }
 

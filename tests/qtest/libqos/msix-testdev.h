@@ -264,6 +264,18 @@ uint32_t qmsix_testdev_message(QMsixTestdev *d, unsigned n);
 bool qmsix_testdev_take(QMsixTestdev *d, unsigned n);
 
 /**
+ * qmsix_testdev_delivers:
+ * @d: the device
+ * @n: the vector
+ *
+ * Fires, takes and acknowledges one interrupt.  Waits for it far longer than
+ * it can take.
+ *
+ * Returns: true if it has come
+ */
+bool qmsix_testdev_delivers(QMsixTestdev *d, unsigned n);
+
+/**
  * qmsix_testdev_take_all:
  * @d: the device
  * @bitmap: at least BITS_TO_LONGS(@d->vectors) long; overwritten with a bit

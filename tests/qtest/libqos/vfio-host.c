@@ -10,6 +10,7 @@
 #include "vfio-host.h"
 
 static char *log_path;
+static char *old_preload;
 
 const char *qvfio_device(int n)
 {
@@ -127,6 +128,7 @@ bool qvfio_log_start(void)
     close(fd);
 
     g_setenv("VFIO_LOG", log_path, true);
+    old_preload = g_strdup(getenv("LD_PRELOAD"));
     g_setenv("LD_PRELOAD", library, true);
 
     return true;
@@ -134,7 +136,12 @@ bool qvfio_log_start(void)
 
 void qvfio_log_stop(void)
 {
-    g_unsetenv("LD_PRELOAD");
+    if (old_preload) {
+        g_setenv("LD_PRELOAD", old_preload, true);
+    } else {
+        g_unsetenv("LD_PRELOAD");
+    }
+    g_clear_pointer(&old_preload, g_free);
     g_unsetenv("VFIO_LOG");
     unlink(log_path);
     g_clear_pointer(&log_path, g_free);

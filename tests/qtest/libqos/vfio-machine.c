@@ -5,6 +5,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qapi/qmp/qdict.h"
 #include "vfio-machine.h"
 
 /* Any free slot of the root bus */
@@ -19,19 +20,63 @@ static void set_default_messages(QVfioMachine *m)
     }
 }
 
+static void find_device(QVfioMachine *m)
+{
+    m->pdev = qpci_device_find(m->bus, QPCI_DEVFN(SLOT, 0));
+    g_assert_nonnull(m->pdev);
+
+    qmsix_testdev_init(&m->dev, m->pdev, &m->alloc);
+    set_default_messages(m);
+}
+
+static void forget_device(QVfioMachine *m)
+{
+    qmsix_testdev_free(&m->dev);
+    g_clear_pointer(&m->pdev, g_free);
+}
+
+static void find_bus(QVfioMachine *m)
+{
+    pc_alloc_init(&m->alloc, m->qts, ALLOC_NO_FLAGS);
+    m->bus = qpci_new_pc(m->qts, &m->alloc);
+}
+
 void qvfio_machine_start(QVfioMachine *m, const char *device,
                          const char *properties, const char *options)
 {
     m->qts = qtest_initf(QVFIO_MACHINE_OPTIONS
                          "-device vfio-pci,id=dev0,addr=%d.0,%s%s %s",
                          SLOT, device, properties, options);
-    pc_alloc_init(&m->alloc, m->qts, ALLOC_NO_FLAGS);
-    m->bus = qpci_new_pc(m->qts, &m->alloc);
-    m->pdev = qpci_device_find(m->bus, QPCI_DEVFN(SLOT, 0));
-    g_assert_nonnull(m->pdev);
+    find_bus(m);
+    find_device(m);
+}
 
-    qmsix_testdev_init(&m->dev, m->pdev, &m->alloc);
-    set_default_messages(m);
+void qvfio_machine_start_pluggable(QVfioMachine *m)
+{
+    /* with ACPI PCI hotplug, which is a matter of one register */
+    m->qts = qtest_init("-accel tcg -S -machine pc -m 64 -nodefaults");
+    find_bus(m);
+    m->pdev = NULL;
+}
+
+void qvfio_machine_plug(QVfioMachine *m, const char *device)
+{
+    g_auto(GStrv) property = g_strsplit(device, "=", 2);
+    QDict *args = qdict_new();
+
+    g_assert(!m->pdev);
+    qdict_put_str(args, "id", "dev0");
+    qdict_put_str(args, "addr", stringify(SLOT) ".0");
+    qdict_put_str(args, property[0], property[1]);
+    qtest_qmp_device_add_qdict(m->qts, "vfio-pci", args);
+    qobject_unref(args);
+    find_device(m);
+}
+
+void qvfio_machine_unplug(QVfioMachine *m)
+{
+    qpci_unplug_acpi_device_test(m->qts, "dev0", SLOT);
+    forget_device(m);
 }
 
 void qvfio_machine_setup_device(QVfioMachine *m)
@@ -42,9 +87,43 @@ void qvfio_machine_setup_device(QVfioMachine *m)
 
 void qvfio_machine_stop(QVfioMachine *m)
 {
-    qmsix_testdev_free(&m->dev);
-    g_free(m->pdev);
+    if (m->pdev) {
+        forget_device(m);
+    }
     qpci_free_pc(m->bus);
     alloc_destroy(&m->alloc);
     qtest_quit(m->qts);
+}
+
+char *qvfio_stderr_file(void)
+{
+    char *path = NULL;
+    int fd = g_file_open_tmp("vfio-msix-test-XXXXXX", &path, NULL);
+
+    g_assert_cmpint(fd, >=, 0);
+    close(fd);
+    return path;
+}
+
+char **qvfio_stderr_lines(const char *path)
+{
+    g_autofree char *text = NULL;
+    bool ok = g_file_get_contents(path, &text, NULL, NULL);
+
+    g_assert_true(ok);
+    return g_strsplit(text, "\n", -1);
+}
+
+char *qvfio_device_name(const char *device)
+{
+    return g_path_get_basename(strchr(device, '=') + 1);
+}
+
+int qvfio_refused_vector(const char *line, const char *name)
+{
+    g_autofree char *start = g_strdup_printf("%s: vector ", name);
+    const char *number = strstr(line, start);
+
+    return number && strstr(number, " gets no interrupts: ") ?
+           atoi(number + strlen(start)) : -1;
 }

@@ -39,6 +39,32 @@ void qvfio_machine_start(QVfioMachine *m, const char *device,
                          const char *properties, const char *options);
 
 /**
+ * qvfio_machine_start_pluggable:
+ * @m: to be filled in
+ *
+ * Starts a QEMU that has no device yet: of a machine type that a device can be
+ * plugged into and out of without a guest.
+ */
+void qvfio_machine_start_pluggable(QVfioMachine *m);
+
+/**
+ * qvfio_machine_plug:
+ * @m: the machine, without a device
+ * @device: the host's device, as returned by qvfio_device()
+ *
+ * Adds the device, and sets it up like qvfio_machine_start().
+ */
+void qvfio_machine_plug(QVfioMachine *m, const char *device);
+
+/**
+ * qvfio_machine_unplug:
+ * @m: the machine, with a device that was plugged
+ *
+ * Returns when the device is gone from QEMU.
+ */
+void qvfio_machine_unplug(QVfioMachine *m);
+
+/**
  * qvfio_machine_setup_device:
  * @m: the machine
  *
@@ -51,5 +77,41 @@ void qvfio_machine_setup_device(QVfioMachine *m);
  * @m: the machine; QEMU is ended and must have been alive
  */
 void qvfio_machine_stop(QVfioMachine *m);
+
+/**
+ * qvfio_stderr_file:
+ *
+ * Libqtest starts QEMU through a shell, so that "2>FILE" among its options
+ * redirects its messages.
+ *
+ * Returns: the path of a new, empty file, to be removed and freed
+ */
+char *qvfio_stderr_file(void);
+
+/**
+ * qvfio_stderr_lines:
+ * @path: as returned by qvfio_stderr_file()
+ *
+ * Returns: the lines that QEMU has written so far, the last one empty
+ */
+char **qvfio_stderr_lines(const char *path);
+
+/**
+ * qvfio_device_name:
+ * @device: as returned by qvfio_device()
+ *
+ * Returns: the name that QEMU's messages have for the device
+ */
+char *qvfio_device_name(const char *device);
+
+/**
+ * qvfio_refused_vector:
+ * @line: a line of QEMU's messages
+ * @name: as returned by qvfio_device_name()
+ *
+ * Returns: the number of the vector that the line says gets no interrupts, or
+ * -1 if it says something else
+ */
+int qvfio_refused_vector(const char *line, const char *name);
 
 #endif
