@@ -440,6 +440,11 @@ static void account_growth(Guest *g, unsigned first)
     g->windows++;
     for (n = 0; n < g->vectors; n++) {
         g->v[n].may += g->v[n].used ? growths * REPLAYS_PER_GROWTH : 0;
+        /*
+         * A real host loses more than the device knows of: messages that are
+         * on their way to a CPU as the host frees their vectors.
+         */
+        g->v[n].must = g->v[n].must && simulated;
     }
 }
 
