@@ -276,7 +276,8 @@ static void refresh(Guest *g, unsigned n)
 
     if (raised - v->raised > lost) {
         v->may++;
-        v->must = true;
+        /* a real host can have lost it in the window, see account_growth() */
+        v->must = simulated || v->windows == g->windows;
     }
     v->raised = raised;
     v->dropped = dropped;
