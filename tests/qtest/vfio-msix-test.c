@@ -144,6 +144,21 @@ static unsigned count_refusals(const char *path, const char *name,
     return n;
 }
 
+/*
+ * Where vectors cannot be added one by one, QEMU may have signalled those that
+ * are in use for good measure, which is done before the guest's access ends.
+ * Each of its commands goes through QEMU's main loop, where they are delivered.
+ */
+static void take_replays(QMsixTestdev *d)
+{
+    unsigned i;
+
+    for (i = 0; i < 3; i++) {
+        qmsix_testdev_read(d, MSIX_TESTDEV_STATUS);
+    }
+    qmsix_testdev_take_all(d, NULL);
+}
+
 /* Unmask vectors one by one, with all that are unmasked firing meanwhile */
 static void grow_while_firing(QVfioMachine *m, QMsixAccount *a, unsigned count)
 {
@@ -593,6 +608,56 @@ out:
     qvfio_machine_stop(&m);
 }
 
+/*
+ * A guest that lowers the number of messages with MSI enabled breaks its own
+ * interrupts, and nothing else.
+ */
+static void test_msi_shrunk(void)
+{
+    QVfioMachine m;
+    uint16_t flags;
+    unsigned i;
+    uint8_t cap;
+
+    if (!need_device()) {
+        return;
+    }
+
+    qvfio_machine_start(&m, device, "", "");
+    cap = qpci_find_capability(m.pdev, PCI_CAP_ID_MSI, 0);
+    if (!cap) {
+        g_test_skip("the host's device has no MSI");
+        goto out;
+    }
+
+    flags = qpci_config_readw(m.pdev, cap + PCI_MSI_FLAGS);
+    flags &= ~PCI_MSI_FLAGS_QSIZE;
+    qpci_config_writel(m.pdev, cap + PCI_MSI_ADDRESS_LO, m.dev.messages);
+    qpci_config_writel(m.pdev, cap + PCI_MSI_ADDRESS_HI, m.dev.messages >> 32);
+    qpci_config_writew(m.pdev, cap + PCI_MSI_DATA_64, MSI_DATA);
+
+    qmsix_testdev_write(&m.dev, MSIX_TESTDEV_CTRL, MSIX_TESTDEV_CTRL_RUN);
+    qmsix_testdev_vector_write(&m.dev, 7, MSIX_TESTDEV_VECTOR_PERIOD, 30);
+    for (i = 0; i < 2000; i++) {
+        qpci_config_writew(m.pdev, cap + PCI_MSI_FLAGS,
+                           flags | 3 << ctz32(PCI_MSI_FLAGS_QSIZE) |
+                           PCI_MSI_FLAGS_ENABLE);
+        /* it fires about now, perhaps with a message of its own */
+        qmsix_testdev_ack(&m.dev, 7);
+        qpci_config_writew(m.pdev, cap + PCI_MSI_FLAGS,
+                           flags | PCI_MSI_FLAGS_ENABLE);
+        qpci_config_writew(m.pdev, cap + PCI_MSI_FLAGS, flags);
+    }
+    qmsix_testdev_vector_write(&m.dev, 7, MSIX_TESTDEV_VECTOR_PERIOD, 0);
+    qmsix_testdev_ack(&m.dev, 7);
+    qmsix_testdev_take_all(&m.dev, NULL);
+
+    msi_works(&m.dev, 3);
+
+out:
+    qvfio_machine_stop(&m);
+}
+
 /* A masked vector that fires shows as pending, and delivers when unmasked */
 static void test_mask_pending(void)
 {
@@ -608,6 +673,7 @@ static void test_mask_pending(void)
     for (n = 0; n < 4; n++) {
         qmsix_testdev_unmask(&m.dev, n);
     }
+    take_replays(&m.dev);
 
     for (n = 0; n < 4; n++) {
         qmsix_testdev_mask(&m.dev, n);
@@ -644,6 +710,7 @@ static void test_function_mask(void)
         qmsix_testdev_unmask(&m.dev, n);
         assert_delivers(&m.dev, n);
     }
+    take_replays(&m.dev);
     qmsix_testdev_mask(&m.dev, 7);
 
     qmsix_testdev_function_mask(&m.dev, true);
@@ -1266,6 +1333,7 @@ int main(int argc, char **argv)
                    test_enable_none_then_intx);
     qtest_add_func("vfio-msix/masked-then-intx", test_masked_then_intx);
     qtest_add_func("vfio-msix/msi", test_msi);
+    qtest_add_func("vfio-msix/msi-shrunk", test_msi_shrunk);
     qtest_add_func("vfio-msix/mask-pending", test_mask_pending);
     qtest_add_func("vfio-msix/function-mask", test_function_mask);
     qtest_add_func("vfio-msix/message-changed", test_message_changed);
