@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # Files below these are new files of QEMU, at the paths they have there.
 # Everything else in the repository is the project's own.
-OVERLAY = ("hw", "include", "tests/qtest", "docs/specs")
+OVERLAY = ("hw", "include", "tests/qtest", "docs/specs", "docs/system")
 # What editors, patch and Python leave around.
 LITTER = re.compile(r"(^\.|~$|^#.*#$|\.(orig|rej|pyc|swp|tmp)$|^__pycache__$)")
 

@@ -2,8 +2,8 @@
  * QTest testcase for MSI-X of vfio-pci with KVM
  *
  * The guest never runs, so that any KVM will do that takes routes and irqfds.
- * Two devices are needed, as many vectors as they can have; see
- * libqos/vfio-host.h for how they are named.
+ * A message that KVM delivers goes to the vCPUs and to no memory, so that none
+ * is seen here.  libqos/vfio-host.h says how the devices are named.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -15,6 +15,7 @@
 #include "libqos/msix-testdev.h"
 #include "libqos/pci-pc.h"
 #include "libqos/vfio-host.h"
+#include "libqos/vfio-machine.h"
 
 #define PATIENCE_S 30
 
@@ -26,6 +27,15 @@
 
 /* QEMU's descriptors: two eventfds a vector, a third of a simulated host */
 #define DESCRIPTORS (ROUTES * 3 + 1000)
+
+static bool need_kvm(void)
+{
+    if (access("/dev/kvm", R_OK | W_OK)) {
+        g_test_skip("no access to /dev/kvm");
+        return false;
+    }
+    return true;
+}
 
 static bool enough_descriptors(void)
 {
@@ -68,8 +78,7 @@ static void test_routes_exhausted(void)
         g_test_skip("VFIO_MSIX_TEST_DEVICE and _2 are not set");
         return;
     }
-    if (access("/dev/kvm", R_OK | W_OK)) {
-        g_test_skip("no access to /dev/kvm");
+    if (!need_kvm()) {
         return;
     }
     if (!enough_descriptors()) {
@@ -92,10 +101,7 @@ static void test_routes_exhausted(void)
     qmsix_testdev_enable(&a, true);
     qmsix_testdev_enable(&b, true);
 
-    /*
-     * A message that KVM delivers goes to no memory, so that this one, the
-     * last that asked for a route, must be QEMU's.
-     */
+    /* The last that asked for a route has none, and its messages come */
     last = b.vectors - 1;
     end = g_get_monotonic_time() + PATIENCE_S * G_USEC_PER_SEC;
     qmsix_testdev_fire(&b, last);
@@ -125,9 +131,66 @@ out:
     qtest_quit(qts);
 }
 
+static void assert_vector(QVfioMachine *m, unsigned n, const char *listener,
+                          const char *delivered)
+{
+    g_autofree char *l = qvfio_machine_vector_stat(m, n, "listener");
+    g_autofree char *d = qvfio_machine_vector_stat(m, n, "delivered-by-qemu");
+
+    g_assert_cmpstr(l, ==, listener);
+    g_assert_cmpstr(d, ==, delivered);
+}
+
+/*
+ * After MSI-X had to be disabled to add a vector, who is signalled through KVM
+ * is whom KVM listens to, and the others have their pending bit from QEMU.
+ */
+static void test_replay(void)
+{
+    const char *device = qvfio_device(1);
+    QVfioMachine m;
+    gint64 end;
+
+    if (!device) {
+        g_test_skip("VFIO_MSIX_TEST_DEVICE is not set");
+        return;
+    }
+    if (!need_kvm()) {
+        return;
+    }
+
+    qvfio_machine_start_kvm(&m, device, qvfio_msix_is_dynamic(device) ?
+                            ",x-msix-dynamic=off" : "");
+    qmsix_testdev_enable(&m.dev, true);
+    qmsix_testdev_unmask(&m.dev, 0);
+    qmsix_testdev_unmask(&m.dev, 1);
+    qmsix_testdev_mask(&m.dev, 1);
+    g_assert_cmpint(qvfio_machine_stat(&m, "replays"), ==, 1);
+    assert_vector(&m, 0, "kvm", "0");
+    assert_vector(&m, 1, "qemu", "0");
+
+    qmsix_testdev_unmask(&m.dev, 2);
+    g_assert_cmpint(qvfio_machine_stat(&m, "replays"), ==, 3);
+    end = g_get_monotonic_time() + PATIENCE_S * G_USEC_PER_SEC;
+    while (!qmsix_testdev_pending(&m.dev, 1)) {
+        g_assert_cmpint(g_get_monotonic_time(), <, end);
+        g_usleep(1000);
+    }
+    /* QEMU's main loop has been by, and it was none of its business */
+    g_assert_false(qmsix_testdev_take(&m.dev, 0));
+    g_assert_false(qmsix_testdev_pending(&m.dev, 0));
+    assert_vector(&m, 0, "kvm", "0");
+    assert_vector(&m, 2, "kvm", "0");
+
+    qmsix_testdev_unmask(&m.dev, 1);
+    assert_vector(&m, 1, "kvm", "1");
+    qvfio_machine_stop(&m);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     qtest_add_func("vfio-msix-kvm/routes-exhausted", test_routes_exhausted);
+    qtest_add_func("vfio-msix-kvm/replay", test_replay);
     return g_test_run();
 }

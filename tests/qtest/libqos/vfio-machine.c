@@ -8,6 +8,8 @@
 #include "qapi/qmp/qdict.h"
 #include "vfio-machine.h"
 
+#define MACHINE "-S -machine q35 -m 64 -nodefaults "
+
 /* Any free slot of the root bus */
 #define SLOT 4
 
@@ -44,9 +46,19 @@ static void find_bus(QVfioMachine *m)
 void qvfio_machine_start(QVfioMachine *m, const char *device,
                          const char *properties, const char *options)
 {
-    m->qts = qtest_initf(QVFIO_MACHINE_OPTIONS
+    m->qts = qtest_initf("-accel tcg " MACHINE
                          "-device vfio-pci,id=dev0,addr=%d.0,%s%s %s",
                          SLOT, device, properties, options);
+    find_bus(m);
+    find_device(m);
+}
+
+void qvfio_machine_start_kvm(QVfioMachine *m, const char *device,
+                             const char *properties)
+{
+    m->qts = qtest_initf("-accel kvm " MACHINE
+                         "-device vfio-pci,id=dev0,addr=%d.0,%s%s",
+                         SLOT, device, properties);
     find_bus(m);
     find_device(m);
 }
@@ -83,6 +95,82 @@ void qvfio_machine_setup_device(QVfioMachine *m)
 {
     qmsix_testdev_setup_pci(&m->dev);
     set_default_messages(m);
+}
+
+/* The lines about the device in "info pic", NULL if there are none */
+static char **stat_lines(QVfioMachine *m)
+{
+    g_autofree char *text = qtest_hmp(m->qts, "info pic");
+    char *start = strstr(text, ": id=dev0 "), *end;
+
+    if (!start) {
+        return NULL;
+    }
+
+    /* up to the next one that is not indented */
+    end = strchr(start, '\n');
+    while (end && end[1] == ' ') {
+        end = strchr(end + 1, '\n');
+    }
+    if (end) {
+        *end = '\0';
+    }
+    return g_strsplit(start, "\n", -1);
+}
+
+/* The value of a word "name=value" of the line */
+static char *find_word(const char *line, const char *name)
+{
+    g_autofree char *start = g_strdup_printf("%s=", name);
+    g_auto(GStrv) words = g_strsplit_set(line, " \r", -1);
+    char **word;
+
+    for (word = words; *word; word++) {
+        if (g_str_has_prefix(*word, start)) {
+            return g_strdup(*word + strlen(start));
+        }
+    }
+    return NULL;
+}
+
+bool qvfio_machine_has_stats(QVfioMachine *m)
+{
+    g_auto(GStrv) lines = stat_lines(m);
+
+    return lines;
+}
+
+int64_t qvfio_machine_stat(QVfioMachine *m, const char *name)
+{
+    g_auto(GStrv) lines = stat_lines(m);
+    char **line;
+
+    for (line = lines; line && *line; line++) {
+        g_autofree char *value = find_word(*line, name);
+
+        if (value) {
+            return g_ascii_strtoll(value, NULL, 0);
+        }
+    }
+    g_test_message("info pic: nothing about dev0, or no %s", name);
+    g_assert_not_reached();
+}
+
+char *qvfio_machine_vector_stat(QVfioMachine *m, unsigned n, const char *name)
+{
+    g_autofree char *start = g_strdup_printf("  vector %u: ", n);
+    g_auto(GStrv) lines = stat_lines(m);
+    char **line;
+
+    for (line = lines; line && *line; line++) {
+        if (g_str_has_prefix(*line, start)) {
+            char *value = find_word(*line, name);
+
+            g_assert_nonnull(value);
+            return value;
+        }
+    }
+    return NULL;
 }
 
 void qvfio_machine_stop(QVfioMachine *m)

@@ -2,7 +2,7 @@
  * A machine with one msix-testdev passed through by vfio-pci
  *
  * It runs on any QEMU, also on one that has no qtest accelerator as Debian's:
- * the vCPU is TCG's and never started.
+ * the vCPU is TCG's, unless a test is about KVM, and never started.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -13,9 +13,6 @@
 #include "malloc-pc.h"
 #include "msix-testdev.h"
 #include "pci-pc.h"
-
-/* QEMU options for a machine without the device, for tests that add it */
-#define QVFIO_MACHINE_OPTIONS "-accel tcg -S -machine q35 -m 64 -nodefaults "
 
 typedef struct QVfioMachine {
     QTestState *qts;
@@ -37,6 +34,18 @@ typedef struct QVfioMachine {
  */
 void qvfio_machine_start(QVfioMachine *m, const char *device,
                          const char *properties, const char *options);
+
+/**
+ * qvfio_machine_start_kvm:
+ * @m: to be filled in
+ * @device: the host's device, as returned by qvfio_device()
+ * @properties: more of the device's properties, each preceded by a comma, or ""
+ *
+ * Like qvfio_machine_start(), with KVM, which must be there.  The vCPU is not
+ * started, either.
+ */
+void qvfio_machine_start_kvm(QVfioMachine *m, const char *device,
+                             const char *properties);
 
 /**
  * qvfio_machine_start_pluggable:
@@ -71,6 +80,34 @@ void qvfio_machine_unplug(QVfioMachine *m);
  * Sets the device up again, after a reset, as qvfio_machine_start() did.
  */
 void qvfio_machine_setup_device(QVfioMachine *m);
+
+/**
+ * qvfio_machine_has_stats:
+ * @m: the machine
+ *
+ * Returns: whether QEMU shows the device in its interrupt statistics
+ */
+bool qvfio_machine_has_stats(QVfioMachine *m);
+
+/**
+ * qvfio_machine_stat:
+ * @m: the machine, whose QEMU must have statistics of the device
+ * @name: a word of the lines about the device in "info pic", like "replays"
+ *
+ * Returns: its value.  The test is aborted if there is no such number.
+ */
+int64_t qvfio_machine_stat(QVfioMachine *m, const char *name);
+
+/**
+ * qvfio_machine_vector_stat:
+ * @m: the machine, whose QEMU must have statistics of the device
+ * @n: a vector
+ * @name: a word of the vector's line in "info pic", like "listener"
+ *
+ * Returns: its value, to be freed, or NULL if there is no line for the vector.
+ * The test is aborted if the line has no such word.
+ */
+char *qvfio_machine_vector_stat(QVfioMachine *m, unsigned n, const char *name);
 
 /**
  * qvfio_machine_stop:
