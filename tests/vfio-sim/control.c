@@ -94,11 +94,12 @@ static void counters(SimDevice *d, char *reply, size_t size)
     snprintf(reply, size, "ok allocated=%u triggers=%u raised=%u sent=%u "
              "pended=%u dropped=%u intx=%u signalled=%" PRIu64
              " spurious=%" PRIu64 " set_irqs=%" PRIu64 " faults=%" PRIu64
-             " pool=%ld used=%u",
+             " pool=%ld used=%u intx_wire=%d intx_unhandled=%" PRIu64,
              allocated, sim_irqs_triggers(d), d->core.raised, d->core.sent,
              d->core.pended, d->core.dropped, d->core.intx_raised,
              d->counters.signalled, d->counters.spurious, d->counters.set_irqs,
-             d->counters.faults, pool, used);
+             d->counters.faults, pool, used, sim_function_intx_wire(d),
+             d->counters.intx_unhandled);
     pthread_mutex_unlock(&d->lock);
 }
 
@@ -107,8 +108,14 @@ static void fire(SimDevice *d, const char *text, char *reply, size_t size)
     char *end;
     unsigned long n = strtoul(text, &end, 10);
 
-    if (end == text || *end || n >= d->nr_vectors) {
+    if (end == text || (*end && *end != ' ') || n >= d->nr_vectors) {
         snprintf(reply, size, "error: fire: no such vector: %s", text);
+        return;
+    }
+    if (*end) {
+        bool done = !strncmp(end, " at=", 4) && sim_fire_at(d, n, end + 4);
+
+        snprintf(reply, size, done ? "ok" : "error: fire: bad word:%s", end);
         return;
     }
     pthread_mutex_lock(&d->lock);
@@ -133,8 +140,8 @@ static void obey(SimDevice *d, char *line, char *reply, size_t size)
     char error[128];
 
     if (!strcmp(line, "help")) {
-        snprintf(reply, size, "ok counters; fire N; signal err|req; %s",
-                 sim_fault_help);
+        snprintf(reply, size, "ok counters; fire N [at=start|window|end]; "
+                 "signal err|req; %s", sim_fault_help);
     } else if (!strcmp(line, "counters")) {
         counters(d, reply, size);
     } else if (!strncmp(line, "fire ", 5)) {

@@ -107,6 +107,7 @@ bool sim_device_open(SimDevice *d)
     sim_msi_irqs_open(d);
     sim_host_vectors_clear(d);
     memset(&d->counters, 0, sizeof(d->counters));
+    sim_fire_at_clear(d);
     d->quit = false;
     sim_irqs_open(d);
     sim_function_power_on(d);
@@ -216,7 +217,7 @@ static int reset(SimDevice *d)
 {
     int result;
 
-    sim_delay(d, SIM_CALL_RESET, SIM_PLACE_START);
+    sim_reach(d, SIM_CALL_RESET, SIM_PLACE_START);
     if (sim_fault_call(d, SIM_CALL_RESET, 0, 0, &result)) {
         return result;
     }
@@ -224,7 +225,7 @@ static int reset(SimDevice *d)
     sim_serve_unmask(d);
     sim_device_reset(d);
     pthread_mutex_unlock(&d->lock);
-    sim_delay(d, SIM_CALL_RESET, SIM_PLACE_END);
+    sim_reach(d, SIM_CALL_RESET, SIM_PLACE_END);
     return 0;
 }
 

@@ -1,5 +1,6 @@
 /*
- * vfio-sim: calls that fail or take long, on request
+ * vfio-sim: calls that fail or take long, and what happens meanwhile, on
+ * request
  *
  * The commands are described in sim_fault_help below; they come from sim.conf,
  * from $VFIO_SIM_FAULT and from the control socket.
@@ -19,7 +20,7 @@ const char sim_fault_help[] =
     "fault CALL result=ERRNO|COUNT [nth=N] [times=N] [index=I] [data=D] "
     "[vector=V]; "
     "slow CALL us=N [at=start|window|end]; "
-    "pool N|unlimited; clear";
+    "pool N|unlimited; pba kept|volatile; clear";
 
 #define MAX_RULES 64
 #define ANY (-1)
@@ -116,12 +117,30 @@ bool sim_fault_vector(SimDevice *d, unsigned index, unsigned vector,
                  vector, result);
 }
 
-void sim_delay(SimDevice *d, SimCall call, SimPlace place)
+static void fire_due(SimDevice *d, SimPlace place)
+{
+    unsigned n;
+
+    pthread_mutex_lock(&d->lock);
+    for (n = 0; d->nr_fire_at && n < d->nr_vectors; n++) {
+        if (d->fire_at[n] & 1 << place) {
+            d->fire_at[n] &= ~(1 << place);
+            d->nr_fire_at -= !d->fire_at[n];
+            sim_function_fire(d, n);
+        }
+    }
+    pthread_mutex_unlock(&d->lock);
+}
+
+void sim_reach(SimDevice *d, SimCall call, SimPlace place)
 {
     long us = delays_us[d->slot][call][place];
     int64_t end;
     struct timespec until;
 
+    if (call == SIM_CALL_SET_IRQS) {
+        fire_due(d, place);
+    }
     if (!us) {
         return;
     }
@@ -144,6 +163,28 @@ static int find(const char *text, const char *const *names, unsigned count)
         }
     }
     return -1;
+}
+
+bool sim_fire_at(SimDevice *d, unsigned n, const char *place)
+{
+    int number = find(place, place_names, SIM_NR_PLACES);
+
+    if (number < 0) {
+        return false;
+    }
+    pthread_mutex_lock(&d->lock);
+    d->nr_fire_at += !d->fire_at[n];
+    d->fire_at[n] |= 1 << number;
+    pthread_mutex_unlock(&d->lock);
+    return true;
+}
+
+void sim_fire_at_clear(SimDevice *d)
+{
+    pthread_mutex_lock(&d->lock);
+    memset(d->fire_at, 0, sizeof(d->fire_at));
+    d->nr_fire_at = 0;
+    pthread_mutex_unlock(&d->lock);
 }
 
 static bool parse_number(const char *text, long min, long max, long *value)
@@ -331,6 +372,11 @@ static void clear(SimDevice *d)
             }
         }
     }
+    for (i = 0; i < sim_settings.nr_devices; i++) {
+        if (!d || d == sim_settings.devices[i]) {
+            sim_fire_at_clear(sim_settings.devices[i]);
+        }
+    }
 }
 
 static bool set_pool(char **save, char *error, size_t size)
@@ -348,6 +394,28 @@ static bool set_pool(char **save, char *error, size_t size)
     return true;
 }
 
+static bool set_pba(SimDevice *d, char **save, char *error, size_t size)
+{
+    const char *word = strtok_r(NULL, " ", save);
+    bool is_volatile = word && !strcmp(word, "volatile");
+    unsigned i;
+
+    if (!is_volatile && (!word || strcmp(word, "kept"))) {
+        snprintf(error, size, "pba: kept, or volatile");
+        return false;
+    }
+    for (i = 0; i < sim_settings.nr_devices; i++) {
+        SimDevice *each = sim_settings.devices[i];
+
+        if (!d || d == each) {
+            pthread_mutex_lock(&each->lock);
+            each->pba_volatile = is_volatile;
+            pthread_mutex_unlock(&each->lock);
+        }
+    }
+    return true;
+}
+
 bool sim_fault_command(SimDevice *d, char *line, char *error, size_t size)
 {
     char *save = NULL;
@@ -361,6 +429,9 @@ bool sim_fault_command(SimDevice *d, char *line, char *error, size_t size)
     }
     if (word && !strcmp(word, "pool")) {
         return set_pool(&save, error, size);
+    }
+    if (word && !strcmp(word, "pba")) {
+        return set_pba(d, &save, error, size);
     }
     if (word && !strcmp(word, "clear")) {
         clear(d);

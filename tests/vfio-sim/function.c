@@ -3,7 +3,8 @@
  *
  * What hw/misc/msix-testdev.c is in QEMU, with the parts of QEMU's PCI code
  * that matter for interrupts (hw/pci/msix.c, msi.c, pci.c).  Like there, a
- * pending bit survives MSI-X being switched off, and falls by a reset.
+ * pending bit survives MSI-X being switched off, unless it was asked for that
+ * it does not, and falls by a reset.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -60,6 +61,12 @@ static unsigned nr_messages(SimDevice *d)
     unsigned n = 1u << ((msi_flags(d) & PCI_MSI_FLAGS_QSIZE) >> 4);
 
     return n < MSIX_TESTDEV_MSI_VECTORS ? n : MSIX_TESTDEV_MSI_VECTORS;
+}
+
+bool sim_function_intx_wire(SimDevice *d)
+{
+    return d->intx_level &&
+           !(sim_phys_word(d, PCI_COMMAND) & PCI_COMMAND_INTX_DISABLE);
 }
 
 static void set_intx_level(SimDevice *d, bool level)
@@ -216,6 +223,7 @@ void sim_function_set_disintx(SimDevice *d, bool disable)
 void sim_function_set_msix(SimDevice *d, bool enable)
 {
     uint16_t flags = sim_phys_word(d, SIM_CAP_MSIX + PCI_MSIX_FLAGS);
+    unsigned n;
 
     flags &= ~PCI_MSIX_FLAGS_ENABLE;
     put_word(d->phys + SIM_CAP_MSIX + PCI_MSIX_FLAGS,
@@ -223,6 +231,9 @@ void sim_function_set_msix(SimDevice *d, bool enable)
     msix_testdev_core_msix_enabled_changed(&d->core, enable);
     if (enable) {
         set_intx_level(d, false); /* the modes exclude each other */
+    }
+    for (n = 0; !enable && d->pba_volatile && n < d->nr_vectors; n++) {
+        d->vectors[n].pending = false;
     }
 }
 

@@ -67,16 +67,24 @@ static void send_intx(SimDevice *d)
     }
 }
 
-/* The handler masks first: the line stays up until the device is served. */
+/*
+ * The handler masks first: the line stays up until the device is served.
+ * Without a handler a host shuts down a line that stays up, for all that share
+ * it.
+ */
 void sim_irqs_intx(SimDevice *d)
 {
-    if (d->irq_index == VFIO_PCI_INTX_IRQ_INDEX && d->intx_level &&
-        !d->intx_masked &&
-        !(sim_phys_word(d, PCI_COMMAND) & PCI_COMMAND_INTX_DISABLE)) {
+    bool handled = d->irq_index == VFIO_PCI_INTX_IRQ_INDEX;
+    bool wire = sim_function_intx_wire(d);
+
+    if (handled && wire && !d->intx_masked) {
         d->intx_masked = true;
         sim_function_set_disintx(d, true);
         send_intx(d);
     }
+
+    d->counters.intx_unhandled += wire && !handled && !d->intx_unhandled;
+    d->intx_unhandled = wire && !handled;
 }
 
 /* Also called for the user's DisINTx, whatever index is active */
@@ -149,7 +157,7 @@ int sim_irq_info(SimDevice *d, void *user)
         return -EINVAL;
     }
 
-    sim_delay(d, SIM_CALL_IRQ_INFO, SIM_PLACE_START);
+    sim_reach(d, SIM_CALL_IRQ_INFO, SIM_PLACE_START);
     if (sim_fault_call(d, SIM_CALL_IRQ_INFO, info.index, 0, &result)) {
         return result;
     }
@@ -207,6 +215,7 @@ static void intx_disable(SimDevice *d)
     drop_listener(d);
     pthread_mutex_lock(&d->lock);
     d->irq_index = NONE;
+    sim_irqs_intx(d);
     pthread_mutex_unlock(&d->lock);
     set_intx_trigger(d, -1);
 }
@@ -381,7 +390,7 @@ static int set_trigger(SimDevice *d, unsigned n, int fd, bool msix)
         return 0;
     }
     if (had_one) {
-        sim_delay(d, SIM_CALL_SET_IRQS, SIM_PLACE_WINDOW);
+        sim_reach(d, SIM_CALL_SET_IRQS, SIM_PLACE_WINDOW);
     }
 
     if (sim_fault_vector(d, index, n, &result)) {
@@ -458,7 +467,7 @@ static void msi_disable(SimDevice *d, bool msix)
 
     sim_host_vectors_clear(d);
     sim_msi_irqs_clear(d);
-    sim_delay(d, SIM_CALL_SET_IRQS, SIM_PLACE_WINDOW);
+    sim_reach(d, SIM_CALL_SET_IRQS, SIM_PLACE_WINDOW);
 }
 
 static int log2_up(unsigned n)
@@ -495,7 +504,7 @@ static int msi_enable(SimDevice *d, unsigned count, bool msix)
         sim_msi_irqs_add(d, 0, count);
     }
 
-    sim_delay(d, SIM_CALL_SET_IRQS, SIM_PLACE_WINDOW);
+    sim_reach(d, SIM_CALL_SET_IRQS, SIM_PLACE_WINDOW);
 
     pthread_mutex_lock(&d->lock);
     for (n = 0; n < d->nr_vectors; n++) {
@@ -722,12 +731,12 @@ int sim_set_irqs(SimDevice *d, const void *user)
     d->counters.set_irqs++;
     sim_serve_unmask(d);
     pthread_mutex_unlock(&d->lock);
-    sim_delay(d, SIM_CALL_SET_IRQS, SIM_PLACE_START);
+    sim_reach(d, SIM_CALL_SET_IRQS, SIM_PLACE_START);
     if (!sim_fault_call(d, SIM_CALL_SET_IRQS, set.index,
                         set.flags & VFIO_IRQ_SET_DATA_TYPE_MASK, &result)) {
         result = dispatch(d, &set, data);
     }
-    sim_delay(d, SIM_CALL_SET_IRQS, SIM_PLACE_END);
+    sim_reach(d, SIM_CALL_SET_IRQS, SIM_PLACE_END);
     pthread_mutex_unlock(&d->igate);
     return result;
 }

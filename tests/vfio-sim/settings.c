@@ -6,6 +6,7 @@
  *
  *   device 0000:01:00.0 group 1 vectors 64 personality 6.12
  *   pool 200                (host vectors; not there: as many as are wanted)
+ *   pba volatile            (not there: pending bits outlive MSI-X)
  *   fault ... or slow ...   (faults.c)
  *
  * $VFIO_SIM_FAULT may have more of the latter, separated by semicolons, for

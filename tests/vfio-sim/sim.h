@@ -70,6 +70,7 @@ typedef struct SimCounters {
     uint64_t signalled;         /* eventfds written for interrupts */
     uint64_t spurious;          /* messages that found no trigger */
     uint64_t faults;            /* calls that were made to fail */
+    uint64_t intx_unhandled;    /* see sim_irqs_intx() */
 } SimCounters;
 
 typedef struct SimDevice {
@@ -80,6 +81,8 @@ typedef struct SimDevice {
     int slot;                   /* in the account of host vectors */
     SimPersonality personality;
     unsigned nr_vectors;
+
+    bool pba_volatile;          /* pending bits do not outlive MSI-X being on */
 
     pthread_mutex_t igate;
     pthread_mutex_t lock;
@@ -95,6 +98,7 @@ typedef struct SimDevice {
     MSIXTestdevVector core_vectors[MSIX_TESTDEV_MAX_VECTORS];
     uint8_t phys[SIM_CONFIG_SIZE];
     bool intx_level;
+    bool intx_unhandled;        /* on the wire, with nobody to handle it */
 
     /* host: config space as its user sees it, where that differs */
     uint8_t virt[SIM_CONFIG_SIZE];
@@ -114,6 +118,10 @@ typedef struct SimDevice {
     int req_trigger;
 
     SimCounters counters;
+
+    /* faults.c: bits by SimPlace, and the number of those that have any */
+    uint8_t fire_at[MSIX_TESTDEV_MAX_VECTORS];
+    unsigned nr_fire_at;
 
     /* control.c */
     int listen_fd;
@@ -210,11 +218,22 @@ bool sim_fault_call(SimDevice *d, SimCall call, unsigned index, unsigned data,
 /* A trigger is about to be set for this vector. */
 bool sim_fault_vector(SimDevice *d, unsigned index, unsigned vector,
                       int *result);
-/* Sleep as long as was asked for; no lock but igate may be held. */
-void sim_delay(SimDevice *d, SimCall call, SimPlace place);
 /*
- * Obey a command that sets or clears faults.  @d is the device that it is for,
- * NULL for all.  Returns false with the reason in @error.
+ * The call has come to this place: fire what was asked for, and sleep as long
+ * as was.  No lock but igate may be held.
+ */
+void sim_reach(SimDevice *d, SimCall call, SimPlace place);
+/*
+ * Have vector n fire when a SET_IRQS next comes to the place.  Returns false
+ * if there is no such place.
+ */
+bool sim_fire_at(SimDevice *d, unsigned n, const char *place);
+/* Nothing is to fire at any place any more. */
+void sim_fire_at_clear(SimDevice *d);
+/*
+ * Obey a command that sets or clears faults, or changes the host.  @d is the
+ * device that it is for, NULL for all.  Returns false with the reason in
+ * @error.
  */
 bool sim_fault_command(SimDevice *d, char *line, char *error, size_t size);
 extern const char sim_fault_help[];
@@ -224,6 +243,8 @@ extern const char sim_fault_help[];
 void sim_function_power_on(SimDevice *d);
 void sim_function_reset(SimDevice *d);
 uint16_t sim_phys_word(SimDevice *d, unsigned offset);
+/* The device asserts INTx, and config space lets it out. */
+bool sim_function_intx_wire(SimDevice *d);
 void sim_function_set_command(SimDevice *d, uint16_t command);
 void sim_function_set_disintx(SimDevice *d, bool disable);
 void sim_function_set_msix(SimDevice *d, bool enable);
