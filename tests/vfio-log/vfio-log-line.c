@@ -1,7 +1,8 @@
 /*
- * vfio-log: the log of VFIO calls, one line a call
+ * vfio-log: the log of VFIO calls, one line a call, and of what QEMU tells KVM
+ * about interrupts
  *
- * The calls are those of include/uapi/linux/vfio.h in the kernel.
+ * The calls are those of include/uapi/linux/vfio.h and kvm.h in the kernel.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -9,6 +10,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/kvm.h>
 #include <linux/vfio.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,9 +63,15 @@ void vfio_log_open(void)
     }
 }
 
-bool vfio_log_enabled(void)
+static bool is_vfio(unsigned long request)
 {
-    return log_fd >= 0;
+    return _IOC_TYPE(request) == VFIO_TYPE && _IOC_NR(request) >= VFIO_BASE;
+}
+
+bool vfio_log_wants(unsigned long request)
+{
+    return log_fd >= 0 && (is_vfio(request) || request == KVM_IRQFD ||
+                           request == KVM_SET_GSI_ROUTING);
 }
 
 static void print_set_irqs(FILE *out, const struct vfio_irq_set *set)
@@ -120,10 +128,32 @@ static void print_set_irqs(FILE *out, const struct vfio_irq_set *set)
     }
 }
 
+static void print_name(FILE *out, unsigned long request)
+{
+    unsigned int nr = _IOC_NR(request) - VFIO_BASE;
+
+    if (request == KVM_IRQFD) {
+        fputs("KVM_IRQFD", out);
+    } else if (request == KVM_SET_GSI_ROUTING) {
+        fputs("KVM_SET_GSI_ROUTING", out);
+    } else if (nr < N_ELEMENTS(call_names) && call_names[nr]) {
+        fputs(call_names[nr], out);
+    } else {
+        fprintf(out, "VFIO_%u", nr);
+    }
+}
+
+static void print_irqfd(FILE *out, const struct kvm_irqfd *irqfd)
+{
+    fprintf(out, " action=%s eventfd=%u gsi=%u",
+            irqfd->flags & KVM_IRQFD_FLAG_DEASSIGN ? "DEASSIGN" : "ASSIGN",
+            irqfd->fd, irqfd->gsi);
+}
+
 void vfio_log_call(int fd, unsigned long request, const void *arg, int ret,
                    int error)
 {
-    unsigned int nr = _IOC_NR(request) - VFIO_BASE;
+    bool readable = !(ret < 0 && error == EFAULT);
     struct timespec now;
     char *line = NULL;
     size_t length = 0;
@@ -136,16 +166,15 @@ void vfio_log_call(int fd, unsigned long request, const void *arg, int ret,
     clock_gettime(CLOCK_MONOTONIC, &now);
     fprintf(out, "%lld.%06ld ", (long long)now.tv_sec, now.tv_nsec / 1000);
 
-    if (nr < N_ELEMENTS(call_names) && call_names[nr]) {
-        fputs(call_names[nr], out);
-    } else {
-        fprintf(out, "VFIO_%u", nr);
-    }
-
+    print_name(out, request);
     fprintf(out, " fd=%d", fd);
 
-    if (request == VFIO_DEVICE_SET_IRQS && !(ret < 0 && error == EFAULT)) {
+    if (request == VFIO_DEVICE_SET_IRQS && readable) {
         print_set_irqs(out, arg);
+    } else if (request == KVM_IRQFD && readable) {
+        print_irqfd(out, arg);
+    } else if (request == KVM_SET_GSI_ROUTING && readable) {
+        fprintf(out, " routes=%u", ((const struct kvm_irq_routing *)arg)->nr);
     }
 
     fprintf(out, " = %d", ret);

@@ -1,9 +1,12 @@
 /*
- * vfio-log: the log of VFIO calls, one line a call
+ * vfio-log: the log of VFIO calls, one line a call, and of what QEMU tells KVM
+ * about interrupts
  *
  *   12.345678 VFIO_DEVICE_SET_IRQS fd=20 index=MSIX action=TRIGGER \
  *     data=EVENTFD start=0 count=2 fds=31,-1 = 0
  *   12.345901 VFIO_DEVICE_RESET fd=20 = -1 EINVAL
+ *   12.346011 KVM_SET_GSI_ROUTING fd=9 routes=34 = 0
+ *   12.346020 KVM_IRQFD fd=9 action=ASSIGN eventfd=31 gsi=24 = 0
  *
  * (without the line break).  The time is CLOCK_MONOTONIC's at the call's
  * return, in seconds; the result is the call's own, which for SET_IRQS may be
@@ -26,13 +29,16 @@
  */
 void vfio_log_open(void);
 
-/* Returns: true if there is a log to write to */
-bool vfio_log_enabled(void);
+/*
+ * Returns: true if there is a log to write to and the ioctl @request belongs
+ * there
+ */
+bool vfio_log_wants(unsigned long request);
 
 /**
  * vfio_log_call: log one call
  * @fd: what it was called on
- * @request: a VFIO ioctl
+ * @request: an ioctl that vfio_log_wants()
  * @arg: its argument
  * @ret: what it returned
  * @error: errno, if @ret is negative; @arg is not looked at if it is EFAULT

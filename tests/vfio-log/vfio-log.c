@@ -1,5 +1,6 @@
 /*
- * vfio-log: write down the VFIO calls of a program, with their results
+ * vfio-log: write down the VFIO calls of a program, with their results, and
+ * what it tells KVM about interrupts
  *
  * Loaded with LD_PRELOAD into any QEMU; VFIO_LOG names the file that the
  * lines are appended to, see vfio-log-line.h.  Without VFIO_LOG it does
@@ -10,7 +11,6 @@
 
 #define _GNU_SOURCE
 #include <errno.h>
-#include <linux/vfio.h>
 #include <stdarg.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
@@ -34,8 +34,7 @@ int ioctl(int fd, unsigned long request, ...)
     va_end(ap);
 
     ret = syscall(SYS_ioctl, fd, request, arg);
-    if (vfio_log_enabled() && _IOC_TYPE(request) == VFIO_TYPE &&
-        _IOC_NR(request) >= VFIO_BASE) {
+    if (vfio_log_wants(request)) {
         error = errno;
         vfio_log_call(fd, request, arg, ret, error);
         errno = error;

@@ -390,8 +390,7 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
         result = sim_real()->ioctl(fd, request, arg);
     }
 
-    if (vfio_log_enabled() && _IOC_TYPE(request) == VFIO_TYPE &&
-        _IOC_NR(request) >= VFIO_BASE) {
+    if (vfio_log_wants(request)) {
         error = errno;
         vfio_log_call(fd, request, arg, result, error);
         errno = error;
