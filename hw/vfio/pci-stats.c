@@ -64,7 +64,7 @@ static void vfio_pci_print_vector(VFIOPCIDevice *vdev, unsigned int nr,
 
     if (!vector->use || !vector->trigger) {
         listener = "none";
-    } else if (vector->virq >= 0 && !(msix && masked)) {
+    } else if (vector->irqfd) {
         listener = "kvm";
     }
 
@@ -92,11 +92,12 @@ static void vfio_pci_print_msix(VFIOPCIDevice *vdev, Monitor *mon)
 
     monitor_printf(mon, "  msix: host-dynamic=%d vectors=%u used=%u "
                    "allocated=%u function-masked=%d re-enables=%" PRIu64
-                   " replays=%" PRIu64 " refusals=%" PRIu64 "\n",
+                   " replays=%" PRIu64 " refusals=%" PRIu64
+                   " promotions=%" PRIu64 "\n",
                    !vdev->msix->noresize, vdev->msix->entries, used,
                    allocated, on && vdev->pdev.msix_function_masked,
                    vdev->stats.reenables, vdev->stats.replays,
-                   vdev->stats.refusals);
+                   vdev->stats.refusals, vdev->stats.promotions);
 }
 
 /*

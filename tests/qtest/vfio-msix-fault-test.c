@@ -9,11 +9,15 @@
  * A real host fails when it likes.  This one needs the simulated host of
  * tests/vfio-sim, which fails when it is told to, and is skipped without.
  *
+ *   VFIO_MSIX_TEST_UNMASKS  how often the guest of "refused-flood" unmasks a
+ *                           vector that it cannot have (default: 1000)
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 
 #include "qemu/osdep.h"
 #include "qemu/bitops.h"
+#include "qemu/host-utils.h"
 #include "libqtest.h"
 #include "libqos/msix-account.h"
 #include "libqos/vfio-host.h"
@@ -27,6 +31,14 @@
 /* Vectors that the guest uses */
 #define USED 8
 #define ALL_USED (BIT_ULL(USED) - 1)
+
+/*
+ * Vectors that the guest uses before it wants one more, which is vector HAD.
+ * A host without dynamic MSI-X then has no room left: it is asked for twice as
+ * many, but HAD + 1 would do.
+ */
+#define HAD 4
+#define ALL_HAD (BIT_ULL(HAD) - 1)
 
 /*
  * What the guest does, and the host may fail at.  Each step is followed by a
@@ -162,10 +174,32 @@ static void unmask(Faulty *f, unsigned n)
     }
 }
 
+/*
+ * When MSI-X was off on the host QEMU signals vectors itself, to be sure.  The
+ * messages come from its main loop, which has gone round in between when it
+ * answers for the second time.
+ */
+static void settle(Faulty *f)
+{
+    unsigned i;
+
+    for (i = 0; i < 3; i++) {
+        qmsix_testdev_read(f->d, MSIX_TESTDEV_STATUS);
+    }
+}
+
+/* Take what nobody has fired, or has been told of already */
+static void drain(Faulty *f)
+{
+    settle(f);
+    qmsix_testdev_take_all(f->d, NULL);
+}
+
 static void check(Faulty *f)
 {
     unsigned n;
 
+    drain(f);
     for (n = 0; n < USED && f->enabled; n++) {
         if (f->unmasked & ~f->refused & BIT_ULL(n) &&
             !qmsix_testdev_delivers(f->d, n)) {
@@ -175,18 +209,24 @@ static void check(Faulty *f)
     }
 }
 
+static void wait_for_pending(Faulty *f, unsigned n)
+{
+    gint64 end = g_get_monotonic_time() + PATIENCE_S * G_USEC_PER_SEC;
+
+    while (!qmsix_testdev_pending(f->d, n)) {
+        g_assert_cmpint(g_get_monotonic_time(), <, end);
+        g_usleep(100);
+    }
+}
+
 static void mask_and_unmask(Faulty *f, unsigned n)
 {
     bool fire = !(f->refused & BIT_ULL(n));
-    gint64 end = g_get_monotonic_time() + PATIENCE_S * G_USEC_PER_SEC;
 
     qmsix_testdev_mask(f->d, n);
     if (fire) {
         qmsix_testdev_fire(f->d, n);
-        while (!qmsix_testdev_pending(f->d, n)) {
-            g_assert_cmpint(g_get_monotonic_time(), <, end);
-            g_usleep(100);
-        }
+        wait_for_pending(f, n);
     }
     unmask(f, n);
     if (fire) {
@@ -251,7 +291,7 @@ static void step(Faulty *f, unsigned number)
 }
 
 /* The host is well again, and so is each vector that the guest unmasks */
-static void heal(Faulty *f)
+static void recover(Faulty *f)
 {
     unsigned n;
 
@@ -268,6 +308,11 @@ static void heal(Faulty *f)
         }
         g_assert_cmphex(f->refused & f->unmasked, ==, 0);
     }
+}
+
+static void heal(Faulty *f)
+{
+    recover(f);
     check(f);
     /* Last, as interrupts are worth more than words */
     g_assert_cmpuint(f->unclear_lines, ==, 0);
@@ -352,6 +397,96 @@ static void stop(Faulty *f)
     g_free(f->name);
 }
 
+/* The guest enables MSI-X and uses HAD vectors */
+static void use_some(Faulty *f)
+{
+    unsigned n;
+
+    enable(f);
+    for (n = 0; n < HAD; n++) {
+        unmask(f, n);
+    }
+    g_assert_cmphex(f->refused, ==, 0);
+    check(f);
+    drain(f);
+    if (!dynamic) {
+        g_assert_cmpint(qvfio_sim_counter(f->sim, "allocated"), ==, HAD);
+    }
+}
+
+/* Have each fire when the host has torn something down */
+static void fire_in_window(Faulty *f, uint64_t vectors)
+{
+    unsigned n;
+
+    for (n = 0; n < USED; n++) {
+        if (vectors & BIT_ULL(n)) {
+            qvfio_sim_command(f->sim, "fire %u at=window", n);
+        }
+    }
+}
+
+static uint64_t outstanding(Faulty *f)
+{
+    return qmsix_testdev_read(f->d, MSIX_TESTDEV_OUTSTANDING) & ALL_USED;
+}
+
+static bool arrives(Faulty *f, unsigned n)
+{
+    gint64 end = g_get_monotonic_time() + PATIENCE_S * G_USEC_PER_SEC;
+
+    while (!qmsix_testdev_take(f->d, n)) {
+        if (g_get_monotonic_time() > end) {
+            return false;
+        }
+        g_usleep(100);
+    }
+    return true;
+}
+
+/* The guest gets an interrupt of each of these that has fired */
+static void assert_told(Faulty *f, uint64_t vectors)
+{
+    uint64_t fired = outstanding(f) & vectors;
+    unsigned n;
+
+    for (n = 0; n < USED; n++) {
+        if (fired & BIT_ULL(n)) {
+            if (!arrives(f, n)) {
+                g_test_message("vector %u", n);
+                g_assert_not_reached();
+            }
+            qmsix_testdev_ack(f->d, n);
+        }
+    }
+}
+
+/*
+ * The guest wants vector HAD while those that it has fire, just when the host
+ * has MSI-X disabled to make room.
+ */
+static void grow_while_firing(Faulty *f)
+{
+    int64_t dropped = qvfio_sim_counter(f->sim, "dropped");
+
+    fire_in_window(f, ALL_HAD);
+    unmask(f, HAD);
+    /* or nothing would be proven by what comes after */
+    g_assert_cmpint(qvfio_sim_counter(f->sim, "dropped"), ==, dropped + HAD);
+}
+
+static bool need_growth(void)
+{
+    if (!need_simulation()) {
+        return false;
+    }
+    if (dynamic) {
+        g_test_skip("the host can add single MSI-X vectors");
+        return false;
+    }
+    return true;
+}
+
 /* Each single call fails once, and costs one vector at most */
 static void test_nth_call(const void *opaque)
 {
@@ -404,7 +539,12 @@ static void test_all_calls(const void *opaque)
         g_test_message("%s in step %u", fault, i);
         before = faults(&f);
         scenario(&f, fault, i, i);
-        g_assert_cmpint(faults(&f), >, before);
+        if (i == STEP_MASKS) {
+            /* the host is not asked */
+            g_assert_cmpint(faults(&f), ==, before);
+        } else {
+            g_assert_cmpint(faults(&f), >, before);
+        }
         if (dynamic && i >= STEP_UNMASK && i < STEP_MASKS) {
             g_assert_cmpuint(f.total_refusals, ==, 1);
         }
@@ -568,34 +708,566 @@ static void test_pool(void)
 }
 
 /*
- * A host without dynamic MSI-X that cannot enable it with one vector more,
- * neither with triggers nor without, still can with those it had.
+ * A host without dynamic MSI-X that has not room for twice as many vectors
+ * gives what it can, and as long as that is one more nothing is amiss.
  */
-static void test_cannot_grow(void)
+static void test_grow_fallback(void)
 {
+    static const struct {
+        const char *pool;
+        unsigned times;         /* that a call fails without a number */
+        unsigned room;          /* that there is in the end */
+    } hosts[] = {
+        /* HAD is 4 */
+        { "unlimited", 0, 8 },
+        /* it says how many it has */
+        { "7", 0, 7 },
+        { "6", 0, 6 },
+        { "5", 0, 5 },
+        /* it does not like the triggers, then not the number, nor the next */
+        { "unlimited", 1, 8 },
+        { "unlimited", 2, 6 },
+        { "unlimited", 3, 5 },
+        /* the one as well as the other */
+        { "7", 1, 6 },
+        { "6", 1, 6 },
+        { "5", 1, 5 },
+        { "5", 2, 5 },
+    };
     Faulty f;
-    unsigned v, n;
+    unsigned i;
 
-    if (!need_simulation()) {
-        return;
-    }
-    if (dynamic) {
-        g_test_skip("the host can add single MSI-X vectors");
+    if (!need_growth()) {
         return;
     }
 
     start(&f);
-    for (v = 1; v < USED; v++) {
-        enable(&f);
-        for (n = 0; n < v; n++) {
-            unmask(&f, n);
+    for (i = 0; i < G_N_ELEMENTS(hosts); i++) {
+        g_test_message("pool %s, %u calls fail", hosts[i].pool, hosts[i].times);
+        use_some(&f);
+
+        f.exhausted = true;
+        qvfio_sim_command(f.sim, "pool %s", hosts[i].pool);
+        if (hosts[i].times) {
+            qvfio_sim_command(f.sim, "fault set-irqs index=MSIX data=EVENTFD "
+                              "result=ENOSPC times=%u", hosts[i].times);
+        }
+        grow_while_firing(&f);
+        assert_told(&f, ALL_HAD);
+        g_assert_cmphex(f.refused, ==, 0);
+        check(&f); /* the new one as well */
+        g_assert_cmpint(qvfio_sim_counter(f.sim, "allocated"), ==,
+                        hosts[i].room);
+        finish(&f);
+    }
+    g_assert_cmpuint(f.lines_seen, ==, 0);
+    stop(&f);
+}
+
+/* One more cannot be had, and the guest has what it had before */
+static void grow_refused(Faulty *f, const char *fault)
+{
+    unsigned round;
+
+    g_test_message("%s", fault);
+    use_some(f);
+    f->exhausted = true;
+    f->cause = strerror(ENOSPC);
+    start_fault(f, fault);
+    grow_while_firing(f);
+    assert_told(f, ALL_HAD);
+    g_assert_cmphex(f->refused, ==, BIT_ULL(HAD));
+    check(f);
+    g_assert_cmpint(qvfio_sim_counter(f->sim, "allocated"), ==, HAD);
+    g_assert_cmpint(qvfio_sim_counter(f->sim, "triggers"), ==, HAD);
+
+    /* nor is anything lost on one that is refused again */
+    for (round = 0; round < 3; round++) {
+        drain(f);
+        qvfio_sim_command(f->sim, "clear");
+        qvfio_sim_command(f->sim, "%s", fault);
+        qmsix_testdev_mask(f->d, HAD);
+        grow_while_firing(f);
+        assert_told(f, ALL_HAD);
+        check(f);
+    }
+    g_assert_cmpuint(f->total_refusals, ==, 1);
+
+    /* or when the host has changed its mind */
+    drain(f);
+    qvfio_sim_command(f->sim, "clear");
+    qvfio_sim_command(f->sim, "pool unlimited");
+    f->exhausted = false;
+    qmsix_testdev_mask(f->d, HAD);
+    grow_while_firing(f);
+    assert_told(f, ALL_HAD);
+    g_assert_cmphex(f->refused, ==, 0);
+    finish(f);
+}
+
+static void test_grow_refused(void)
+{
+    Faulty f;
+
+    if (!need_growth()) {
+        return;
+    }
+
+    start(&f);
+    grow_refused(&f, "pool " stringify(HAD));
+    /* twice as many, the same without triggers, fewer, and just one more */
+    grow_refused(&f, "fault set-irqs index=MSIX data=EVENTFD result=ENOSPC "
+                 "times=4");
+    /* and with what it had before it is still against the triggers */
+    grow_refused(&f, "fault set-irqs index=MSIX data=EVENTFD result=ENOSPC "
+                 "times=5");
+    stop(&f);
+}
+
+/*
+ * Whatever the host refuses when it has MSI-X disabled to make room: what the
+ * vectors have fired is not lost.  It comes at once for those that work, and
+ * for the others when they do.  Returns the vectors that were refused.
+ */
+static uint64_t grow_and_recover(Faulty *f, const char *fault)
+{
+    uint64_t refused;
+    unsigned n;
+
+    g_test_message("%s", fault);
+    use_some(f);
+    start_fault(f, fault);
+    fire_in_window(f, ALL_HAD);
+    unmask(f, HAD);
+    refused = f->refused;
+    assert_told(f, ALL_HAD & ~refused);
+    /* QEMU may have told of the others as well */
+    settle(f);
+    for (n = 0; n < HAD; n++) {
+        if (qmsix_testdev_take(f->d, n)) {
+            qmsix_testdev_ack(f->d, n);
+        }
+    }
+    check(f);
+    drain(f);
+    recover(f);
+    assert_told(f, ALL_HAD);
+    finish(f);
+    return refused;
+}
+
+/* Any call fails, and some of those after it */
+static void test_grow_nth_call(const void *opaque)
+{
+    const char *result = opaque;
+    Faulty f;
+    unsigned nth, times;
+    int64_t before;
+
+    if (!need_growth()) {
+        return;
+    }
+
+    start(&f);
+    for (nth = 1, before = -1; faults(&f) > before; nth++) {
+        before = faults(&f);
+        /* as many as it takes for MSI-X to be off in the end, and more */
+        for (times = 1; times <= 16; times++) {
+            g_autofree char *fault =
+                g_strdup_printf("fault set-irqs nth=%u times=%u result=%s",
+                                nth, times, result);
+
+            grow_and_recover(&f, fault);
+        }
+    }
+    g_assert_cmpuint(nth, >, 3);
+    stop(&f);
+}
+
+/* While MSI-X is disabled other devices take what this one had */
+static void test_grow_robbed(void)
+{
+    Faulty f;
+    unsigned left;
+
+    if (!need_growth()) {
+        return;
+    }
+
+    start(&f);
+    for (left = 0; left < HAD; left++) {
+        g_autofree char *pool = g_strdup_printf("pool %u", left);
+
+        f.exhausted = true;
+        f.cause = strerror(ENOSPC);
+        g_assert_cmphex(grow_and_recover(&f, pool), ==,
+                        (ALL_HAD | BIT_ULL(HAD)) & ~(BIT_ULL(left) - 1));
+    }
+    stop(&f);
+}
+
+/* What masked vectors have fired pends until the guest unmasks them */
+static void test_grow_masked(void)
+{
+    const uint64_t masked = BIT_ULL(1) | BIT_ULL(3);
+    Faulty f;
+    unsigned n, round;
+
+    if (!need_growth()) {
+        return;
+    }
+
+    start(&f);
+    for (round = 0; round < 2; round++) {
+        use_some(&f);
+        for (n = 0; n < HAD; n++) {
+            if (masked & BIT_ULL(n)) {
+                qmsix_testdev_mask(f.d, n);
+                f.unmasked &= ~BIT_ULL(n);
+            }
+        }
+        if (round) {
+            /* MSI-X cannot be enabled again until much later */
+            start_fault(&f, "fault set-irqs index=MSIX data=EVENTFD "
+                        "result=ENOSPC");
+        }
+        grow_while_firing(&f);
+        recover(&f);
+        assert_told(&f, ALL_HAD & ~masked);
+        for (n = 0; n < HAD; n++) {
+            if (masked & BIT_ULL(n)) {
+                wait_for_pending(&f, n);
+                g_assert_false(qmsix_testdev_take(f.d, n));
+                unmask(&f, n);
+            }
+        }
+        assert_told(&f, masked);
+        finish(&f);
+    }
+    stop(&f);
+}
+
+/*
+ * The host has something against one vector when all are enabled again: the
+ * others work, and it works when the host likes it again.
+ */
+static void test_block_retry(void)
+{
+    Faulty f;
+    unsigned v;
+
+    if (!need_growth()) {
+        return;
+    }
+
+    start(&f);
+    for (v = 0; v <= HAD; v++) {
+        g_autofree char *fault = g_strdup_printf("fault set-irqs vector=%u "
+                                                 "result=ENOMEM", v);
+
+        g_test_message("%s", fault);
+        use_some(&f);
+        f.cause = strerror(ENOMEM);
+        start_fault(&f, fault);
+        grow_while_firing(&f);
+        /* QEMU needs no trigger to make up for what the vector has lost */
+        assert_told(&f, ALL_HAD);
+        g_assert_cmphex(f.refused, ==, BIT_ULL(v));
+        check(&f);
+        g_assert_cmpint(qvfio_sim_counter(f.sim, "triggers"), ==, HAD);
+        g_assert_cmpint(qvfio_sim_counter(f.sim, "allocated"), ==, 2 * HAD);
+        heal(&f);
+        g_assert_cmpint(qvfio_sim_counter(f.sim, "triggers"), ==, HAD + 1);
+        finish(&f);
+    }
+    stop(&f);
+}
+
+/* INTx of the guest's one device, whichever pin of the I/O APIC it has */
+static bool guest_intx(Faulty *f)
+{
+    int pin;
+
+    for (pin = 16; pin < 24; pin++) {
+        if (qtest_get_irq(f->m.qts, pin)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void wait_for_guest_intx(Faulty *f, bool level)
+{
+    gint64 end = g_get_monotonic_time() + PATIENCE_S * G_USEC_PER_SEC;
+
+    while (guest_intx(f) != level) {
+        g_assert_cmpint(g_get_monotonic_time(), <, end);
+        g_usleep(100);
+    }
+}
+
+static void assert_intx_works(Faulty *f)
+{
+    qmsix_testdev_write(f->d, MSIX_TESTDEV_INTX, 0);
+    wait_for_guest_intx(f, false);
+    qmsix_testdev_write(f->d, MSIX_TESTDEV_INTX, 1);
+    wait_for_guest_intx(f, true);
+    qmsix_testdev_write(f->d, MSIX_TESTDEV_INTX, 0);
+    wait_for_guest_intx(f, false);
+}
+
+/* The device holds its line, and the host's line is free all the same */
+static void assert_parked(Faulty *f)
+{
+    g_assert_cmphex(qmsix_testdev_read(f->d, MSIX_TESTDEV_STATUS), ==,
+                    MSIX_TESTDEV_STATUS_INTX);
+    g_assert_cmpint(qvfio_sim_counter(f->sim, "intx_wire"), ==, 0);
+}
+
+/*
+ * The host cannot enable MSI-X, for the first time or again.  The device takes
+ * to INTx, which nobody handles in the guest: it must not block the host's
+ * line.  When MSI-X can be enabled the guest is told of what it has missed,
+ * and when the guest does without MSI-X it has its INTx.
+ */
+static void test_enable_fails_intx(void)
+{
+    const char *fault = "fault set-irqs index=MSIX data=EVENTFD result=ENOSPC";
+    Faulty f;
+    int64_t unhandled;
+    unsigned n, round;
+    bool grow;
+
+    if (!need_simulation()) {
+        return;
+    }
+
+    start(&f);
+    qtest_irq_intercept_in(f.m.qts, "ioapic");
+    for (round = 0; round < 6; round++) {
+        grow = round % 2;
+        if (grow && dynamic) {
+            continue;
+        }
+
+        if (grow) {
+            use_some(&f);
+        } else {
+            for (n = 0; n < HAD; n++) {
+                qmsix_testdev_unmask(f.d, n);
+            }
+            f.unmasked = ALL_HAD;
         }
         f.cause = strerror(ENOSPC);
-        start_fault(&f, "fault set-irqs index=MSIX data=EVENTFD nth=1 times=2 "
-                        "result=ENOMEM");
-        step(&f, STEP_UNMASK + v);
-        g_assert_cmphex(f.refused, ==, BIT_ULL(v));
+        qmsix_testdev_write(f.d, MSIX_TESTDEV_CTRL, MSIX_TESTDEV_CTRL_INTX);
+        unhandled = qvfio_sim_counter(f.sim, "intx_unhandled");
+        start_fault(&f, fault);
+        if (grow) {
+            /* while MSI-X is disabled for a moment the line can go up */
+            unhandled++;
+            fire_in_window(&f, BIT_ULL(0));
+            unmask(&f, HAD);
+            assert_parked(&f);
+        } else {
+            enable(&f);
+        }
+        for (n = 0; n < HAD; n++) {
+            qmsix_testdev_fire(f.d, n);
+            assert_parked(&f);
+        }
+        g_assert_cmpint(qvfio_sim_counter(f.sim, "intx_unhandled"), ==,
+                        unhandled);
+        g_assert_false(guest_intx(&f));
+        g_assert_cmphex(f.refused, ==, f.unmasked);
+
+        if (round / 2 == 1) {
+            /* the guest gives up on MSI-X, and finds out what it is about */
+            disable(&f);
+            wait_for_guest_intx(&f, true);
+            heal(&f);
+        } else {
+            if (round / 2 == 2) {
+                /* it does not give up so soon */
+                qmsix_testdev_mask(f.d, 0);
+                unmask(&f, 0);
+                assert_parked(&f);
+            }
+            recover(&f);
+            assert_told(&f, ALL_HAD);
+            g_assert_cmphex(outstanding(&f), ==, 0);
+            g_assert_cmphex(qmsix_testdev_read(f.d, MSIX_TESTDEV_STATUS), ==,
+                            MSIX_TESTDEV_STATUS_MSIX);
+            heal(&f);
+            disable(&f);
+        }
+        qmsix_testdev_write(f.d, MSIX_TESTDEV_CTRL, 0);
+        assert_intx_works(&f);
         finish(&f);
+        assert_intx_works(&f);
+    }
+    stop(&f);
+}
+
+/* A guest that insists gets one line in the host's log, and no more */
+static void refused_flood(Faulty *f, unsigned unmasks, const char *fault,
+                          uint64_t refused)
+{
+    unsigned i, lines = f->lines_seen;
+
+    g_test_message("%s", fault);
+    use_some(f);
+    f->exhausted = true;
+    start_fault(f, fault);
+    for (i = 0; i < unmasks; i++) {
+        qmsix_testdev_unmask(f->d, HAD);
+        qmsix_testdev_mask(f->d, HAD);
+    }
+    unmask(f, HAD);
+    g_assert_cmpuint(f->lines_seen - lines, ==, ctpop64(refused));
+    g_assert_cmphex(f->refused, ==, refused);
+    check(f);
+    finish(f);
+}
+
+static void test_refused_flood(void)
+{
+    const char *number = getenv("VFIO_MSIX_TEST_UNMASKS");
+    unsigned unmasks = number ? g_ascii_strtoull(number, NULL, 10) : 1000;
+    g_autofree char *one = NULL, *pool = NULL;
+    Faulty f;
+
+    if (!need_simulation()) {
+        return;
+    }
+
+    start(&f);
+    one = g_strdup_printf("fault set-irqs index=MSIX vector=%u result=ENOSPC",
+                          HAD);
+    refused_flood(&f, unmasks, one, BIT_ULL(HAD));
+
+    /* as many as they take, without one that is for later */
+    use_some(&f);
+    pool = g_strdup_printf("pool %d",
+                           (int)qvfio_sim_counter(f.sim, "used"));
+    finish(&f);
+    refused_flood(&f, unmasks, pool, BIT_ULL(HAD));
+
+    refused_flood(&f, unmasks, "fault eventfd result=EMFILE", BIT_ULL(HAD));
+
+    /* which without dynamic MSI-X takes it from all of them */
+    refused_flood(&f, unmasks, "fault set-irqs index=MSIX result=EIO",
+                  BIT_ULL(HAD) | (dynamic ? 0 : ALL_HAD));
+    stop(&f);
+}
+
+/*
+ * A vector that was never used fires, and has its pending bit in the device.
+ * That MSI-X is enabled again for another one must not make it disappear, also
+ * where the device forgets it.
+ */
+static void test_pending_volatile(void)
+{
+    static const char *const devices[] = { "kept", "volatile" };
+    /* with HAD vectors for the host there is room for the first of these */
+    static const unsigned vectors[] = { HAD - 1, HAD + 1 };
+    Faulty f;
+    unsigned i, n, v;
+
+    if (!need_simulation()) {
+        return;
+    }
+
+    start(&f);
+    for (i = 0; i < G_N_ELEMENTS(devices) * G_N_ELEMENTS(vectors); i++) {
+        v = vectors[i % 2];
+        g_test_message("%s, vector %u", devices[i / 2], v);
+        qvfio_sim_command(f.sim, "pba %s", devices[i / 2]);
+
+        enable(&f);
+        unmask(&f, 0);
+        unmask(&f, 1);
+        check(&f);
+        qmsix_testdev_fire(f.d, v);
+        g_assert_true(qmsix_testdev_pending(f.d, v));
+        unmask(&f, 2);
+        check(&f);
+        g_assert_false(qmsix_testdev_take(f.d, v));
+
+        unmask(&f, v);
+        if (!arrives(&f, v)) {
+            g_assert_not_reached();
+        }
+        qmsix_testdev_ack(f.d, v);
+        /* twice is once too often, but no harm; it comes to an end */
+        drain(&f);
+        for (n = 0; n < USED; n++) {
+            g_assert_false(qmsix_testdev_take(f.d, n));
+        }
+        finish(&f);
+    }
+    stop(&f);
+}
+
+/*
+ * The host cannot reset the device, which goes on as if nothing had happened,
+ * while the guest starts anew.
+ */
+static void test_reset_fails(const void *opaque)
+{
+    const char *result = opaque;
+    Faulty f;
+    unsigned n, round;
+    int64_t before;
+
+    if (!need_simulation()) {
+        return;
+    }
+
+    start(&f);
+    qtest_irq_intercept_in(f.m.qts, "ioapic");
+    for (round = 0; round < 4; round++) {
+        use_some(&f);
+        for (n = 0; n < HAD; n++) {
+            qmsix_testdev_vector_write(f.d, n, MSIX_TESTDEV_VECTOR_PERIOD, 50);
+        }
+        /* it has MSI-X, pending bits and all; or INTx as well */
+        qmsix_testdev_fire(f.d, HAD);
+        qmsix_testdev_write(f.d, MSIX_TESTDEV_CTRL, MSIX_TESTDEV_CTRL_RUN |
+                            (round % 2 ? MSIX_TESTDEV_CTRL_INTX : 0));
+
+        qvfio_sim_command(f.sim, "fault reset result=%s", result);
+        before = faults(&f);
+        f.other_lines = 0;
+        system_reset(&f);
+        g_assert_cmpint(faults(&f), >, before);
+        g_assert_cmpuint(f.other_lines, ==, 1); /* it says so */
+        g_assert_cmpint(qvfio_sim_counter(f.sim, "allocated"), ==, 0);
+        g_assert_cmpint(qvfio_sim_counter(f.sim, "triggers"), ==, 0);
+        /* or it was reset */
+        g_assert_cmphex(qmsix_testdev_read(f.d, MSIX_TESTDEV_CTRL), !=, 0);
+        if (round % 2) {
+            /* those that go on have no other way */
+            for (n = 0; n < HAD; n++) {
+                qmsix_testdev_ack(f.d, n);
+            }
+            wait_for_guest_intx(&f, true);
+        }
+        if (round / 2) {
+            heal(&f);
+            system_reset(&f);
+            g_assert_cmphex(qmsix_testdev_read(f.d, MSIX_TESTDEV_CTRL), ==, 0);
+        }
+
+        qmsix_testdev_write(f.d, MSIX_TESTDEV_CTRL, 0);
+        for (n = 0; n < HAD; n++) {
+            qmsix_testdev_vector_write(f.d, n, MSIX_TESTDEV_VECTOR_PERIOD, 0);
+        }
+        qmsix_testdev_write(f.d, MSIX_TESTDEV_OUTSTANDING, ALL_USED);
+        assert_intx_works(&f);
+        use_some(&f);
+        unmask(&f, HAD);
+        finish(&f);
+        assert_intx_works(&f);
     }
     stop(&f);
 }
@@ -665,7 +1337,7 @@ static void test_irq_info(const void *opaque)
     QVfioMachine m;
     QDict *rsp, *args;
     char **lines;
-    uint32_t before;
+    uint32_t before, disables;
     unsigned n;
 
     if (!need_simulation()) {
@@ -686,14 +1358,16 @@ static void test_irq_info(const void *opaque)
     g_strfreev(lines);
 
     qmsix_testdev_enable(&m.dev, true);
-    for (n = 0; n < USED; n++) {
-        before = qmsix_testdev_read(&m.dev, MSIX_TESTDEV_MSIX_DISABLES);
+    before = qmsix_testdev_read(&m.dev, MSIX_TESTDEV_MSIX_DISABLES);
+    for (n = 0; n < m.dev.vectors; n++) {
         qmsix_testdev_unmask(&m.dev, n);
-        /* the first one came with enabling */
-        g_assert_cmpuint(qmsix_testdev_read(&m.dev, MSIX_TESTDEV_MSIX_DISABLES),
-                         ==, before + !!n);
     }
-    for (n = 0; n < USED; n++) {
+    disables = qmsix_testdev_read(&m.dev, MSIX_TESTDEV_MSIX_DISABLES) - before;
+    g_test_message("%u vectors, disabled %u times", m.dev.vectors, disables);
+    /* room for one came with enabling, and doubles each time */
+    g_assert_cmpuint(disables, >, 0);
+    g_assert_cmpuint(disables, <=, 32 - clz32(m.dev.vectors));
+    for (n = 0; n < m.dev.vectors; n++) {
         g_assert_true(qmsix_testdev_delivers(&m.dev, n));
     }
     qvfio_machine_stop(&m);
@@ -751,7 +1425,20 @@ int main(int argc, char **argv)
                         test_one_vector);
     qtest_add_func("vfio-msix-fault/eventfds", test_eventfds);
     qtest_add_func("vfio-msix-fault/pool", test_pool);
-    qtest_add_func("vfio-msix-fault/cannot-grow", test_cannot_grow);
+    qtest_add_func("vfio-msix-fault/grow-fallback", test_grow_fallback);
+    qtest_add_func("vfio-msix-fault/grow-refused", test_grow_refused);
+    qtest_add_data_func("vfio-msix-fault/grow-nth-call/ENOSPC", "ENOSPC",
+                        test_grow_nth_call);
+    qtest_add_data_func("vfio-msix-fault/grow-nth-call/1", "1",
+                        test_grow_nth_call);
+    qtest_add_func("vfio-msix-fault/grow-robbed", test_grow_robbed);
+    qtest_add_func("vfio-msix-fault/grow-masked", test_grow_masked);
+    qtest_add_func("vfio-msix-fault/block-retry", test_block_retry);
+    qtest_add_func("vfio-msix-fault/enable-fails-intx", test_enable_fails_intx);
+    qtest_add_func("vfio-msix-fault/refused-flood", test_refused_flood);
+    qtest_add_func("vfio-msix-fault/pending-volatile", test_pending_volatile);
+    qtest_add_data_func("vfio-msix-fault/reset-fails", "EIO",
+                        test_reset_fails);
     qtest_add_func("vfio-msix-fault/refused-while-firing",
                    test_refused_while_firing);
     qtest_add_data_func("vfio-msix-fault/irq-info/msix",

@@ -16,6 +16,7 @@
 #include "libqos/pci-pc.h"
 #include "libqos/vfio-host.h"
 #include "libqos/vfio-machine.h"
+#include "qapi/qmp/qdict.h"
 
 #define PATIENCE_S 30
 
@@ -25,7 +26,7 @@
  */
 #define ROUTES 4096
 
-/* QEMU's descriptors: two eventfds a vector, a third of a simulated host */
+/* of QEMU: an eventfd a vector, stock has two, and one of a simulated host */
 #define DESCRIPTORS (ROUTES * 3 + 1000)
 
 static bool need_kvm(void)
@@ -70,6 +71,7 @@ static void test_routes_exhausted(void)
     QTestState *qts;
     QGuestAllocator alloc;
     QPCIBus *bus;
+    QPCIDevice *pdev;
     QMsixTestdev a, b;
     gint64 end;
     unsigned last;
@@ -122,23 +124,162 @@ static void test_routes_exhausted(void)
     }
 
 out:
+    pdev = a.dev;
     qmsix_testdev_free(&a);
+    g_free(pdev);
+    pdev = b.dev;
     qmsix_testdev_free(&b);
-    g_free(a.dev);
-    g_free(b.dev);
+    g_free(pdev);
     qpci_free_pc(bus);
     alloc_destroy(&alloc);
     qtest_quit(qts);
 }
 
-static void assert_vector(QVfioMachine *m, unsigned n, const char *listener,
-                          const char *delivered)
-{
-    g_autofree char *l = qvfio_machine_vector_stat(m, n, "listener");
-    g_autofree char *d = qvfio_machine_vector_stat(m, n, "delivered-by-qemu");
+static const char *const trigger_calls[] = {
+    "VFIO_DEVICE_SET_IRQS", "index=MSIX", "data=EVENTFD", NULL
+};
+static const char *const disable_calls[] = {
+    "VFIO_DEVICE_SET_IRQS", "index=MSIX", "data=NONE", "count=0", NULL
+};
+static const char *const set_irqs_calls[] = { "VFIO_DEVICE_SET_IRQS", NULL };
+static const char *const commits[] = { "KVM_SET_GSI_ROUTING", NULL };
+static const char *const assigns[] = { "KVM_IRQFD", "action=ASSIGN", NULL };
 
-    g_assert_cmpstr(l, ==, listener);
-    g_assert_cmpstr(d, ==, delivered);
+/* A machine whose QEMU logs its calls, if there is a library to do it with */
+typedef struct Logged {
+    QVfioMachine m;
+    QMsixTestdev *d;
+    char *log;                  /* of QEMU, its standard error */
+    char *pidfile;
+} Logged;
+
+static const char *need_device_and_kvm(void)
+{
+    const char *device = qvfio_device(1);
+
+    if (!device) {
+        g_test_skip("VFIO_MSIX_TEST_DEVICE is not set");
+        return NULL;
+    }
+    return need_kvm() ? device : NULL;
+}
+
+static bool start(Logged *l, const char *properties)
+{
+    const char *device = need_device_and_kvm();
+    g_autofree char *options = NULL;
+
+    if (!device) {
+        return false;
+    }
+    if (!qvfio_log_start()) {
+        g_test_skip("VFIO_MSIX_TEST_PRELOAD is not set");
+        return false;
+    }
+
+    l->log = qvfio_stderr_file();
+    l->pidfile = qvfio_stderr_file();
+    options = g_strdup_printf("-pidfile %s 2>%s", l->pidfile, l->log);
+    qvfio_machine_start_kvm(&l->m, device, properties, options);
+    l->d = &l->m.dev;
+    return true;
+}
+
+static void stop(Logged *l)
+{
+    qvfio_machine_stop(&l->m);
+    qvfio_log_stop();
+    unlink(l->pidfile);
+    unlink(l->log);
+    g_free(l->pidfile);
+    g_free(l->log);
+}
+
+/* How many lines QEMU has written that have this in it */
+static unsigned count_lines(Logged *l, const char *words)
+{
+    g_auto(GStrv) lines = qvfio_stderr_lines(l->log);
+    unsigned i, n = 0;
+
+    for (i = 0; lines[i]; i++) {
+        n += !!strstr(lines[i], words);
+    }
+    return n;
+}
+
+/*
+ * QEMU's descriptors, and how many eventfds they are: the kernel numbers them,
+ * and a simulated host has copies.
+ */
+static unsigned count_fds(Logged *l, unsigned *eventfds)
+{
+    g_autofree char *pid = NULL, *folder = NULL;
+    g_autoptr(GHashTable) ids = g_hash_table_new(g_direct_hash, NULL);
+    const char *name;
+    unsigned n = 0;
+    GDir *dir;
+    bool ok = g_file_get_contents(l->pidfile, &pid, NULL, NULL);
+
+    g_assert_true(ok);
+    folder = g_strdup_printf("/proc/%s/fdinfo", g_strstrip(pid));
+    dir = g_dir_open(folder, 0, NULL);
+    g_assert_nonnull(dir);
+    while ((name = g_dir_read_name(dir))) {
+        g_autofree char *path = g_build_filename(folder, name, NULL);
+        g_autofree char *text = NULL;
+        char *id;
+
+        n++;
+        if (g_file_get_contents(path, &text, NULL, NULL)) {
+            id = strstr(text, "eventfd-id:");
+            if (id) {
+                g_hash_table_add(ids, GINT_TO_POINTER(
+                    atoi(id + strlen("eventfd-id:")) + 1));
+            }
+        }
+    }
+    g_dir_close(dir);
+    *eventfds = g_hash_table_size(ids);
+    return n;
+}
+
+static bool is_listener(QVfioMachine *m, unsigned n, const char *listener)
+{
+    g_autofree char *is = qvfio_machine_vector_stat(m, n, "listener");
+
+    return is && g_str_equal(is, listener);
+}
+
+/*
+ * KVM comes to listen to all @count vectors in use after a while.  A QEMU that
+ * does not tell is stock, where it does at once.
+ */
+static void await_kvm(QVfioMachine *m, unsigned count)
+{
+    gint64 end = g_get_monotonic_time() + PATIENCE_S * G_USEC_PER_SEC;
+
+    while (qvfio_machine_has_stats(m) &&
+           qvfio_machine_listeners(m, "kvm") < count) {
+        g_assert_cmpint(g_get_monotonic_time(), <, end);
+        g_usleep(2000);
+    }
+}
+
+static void await_pending(QVfioMachine *m, unsigned n)
+{
+    gint64 end = g_get_monotonic_time() + PATIENCE_S * G_USEC_PER_SEC;
+
+    while (!qmsix_testdev_pending(&m->dev, n)) {
+        g_assert_cmpint(g_get_monotonic_time(), <, end);
+        g_usleep(1000);
+    }
+}
+
+static void assert_delivered(QVfioMachine *m, unsigned n, const char *count)
+{
+    g_autofree char *is = qvfio_machine_vector_stat(m, n, "delivered-by-qemu");
+
+    g_assert_cmpstr(is, ==, count);
 }
 
 /*
@@ -147,50 +288,289 @@ static void assert_vector(QVfioMachine *m, unsigned n, const char *listener,
  */
 static void test_replay(void)
 {
-    const char *device = qvfio_device(1);
+    const char *device = need_device_and_kvm();
     QVfioMachine m;
-    gint64 end;
 
     if (!device) {
-        g_test_skip("VFIO_MSIX_TEST_DEVICE is not set");
-        return;
-    }
-    if (!need_kvm()) {
         return;
     }
 
     qvfio_machine_start_kvm(&m, device, qvfio_msix_is_dynamic(device) ?
-                            ",x-msix-dynamic=off" : "");
+                            ",x-msix-dynamic=off" : "", "");
     qmsix_testdev_enable(&m.dev, true);
     qmsix_testdev_unmask(&m.dev, 0);
+    await_kvm(&m, 1);
     qmsix_testdev_unmask(&m.dev, 1);
-    qmsix_testdev_mask(&m.dev, 1);
     g_assert_cmpint(qvfio_machine_stat(&m, "replays"), ==, 1);
-    assert_vector(&m, 0, "kvm", "0");
-    assert_vector(&m, 1, "qemu", "0");
+    qmsix_testdev_mask(&m.dev, 1);
+    g_assert_true(is_listener(&m, 0, "kvm"));
+    g_assert_true(is_listener(&m, 1, "qemu"));
 
     qmsix_testdev_unmask(&m.dev, 2);
     g_assert_cmpint(qvfio_machine_stat(&m, "replays"), ==, 3);
-    end = g_get_monotonic_time() + PATIENCE_S * G_USEC_PER_SEC;
-    while (!qmsix_testdev_pending(&m.dev, 1)) {
-        g_assert_cmpint(g_get_monotonic_time(), <, end);
-        g_usleep(1000);
-    }
+    await_pending(&m, 1);
     /* QEMU's main loop has been by, and it was none of its business */
     g_assert_false(qmsix_testdev_take(&m.dev, 0));
     g_assert_false(qmsix_testdev_pending(&m.dev, 0));
-    assert_vector(&m, 0, "kvm", "0");
-    assert_vector(&m, 2, "kvm", "0");
+    assert_delivered(&m, 0, "0");
+    g_assert_true(is_listener(&m, 0, "kvm"));
 
     qmsix_testdev_unmask(&m.dev, 1);
-    assert_vector(&m, 1, "kvm", "1");
+    assert_delivered(&m, 1, "1");
     qvfio_machine_stop(&m);
+}
+
+/*
+ * The host is called once for each vector, once to enable MSI-X and once to
+ * disable it, however often the guest masks and unmasks; and each vector has
+ * one eventfd.
+ */
+static void test_calls(void)
+{
+    const unsigned count = 16, rounds = 20;
+    unsigned n, round, calls, before, after;
+    Logged l;
+
+    if (!start(&l, "")) {
+        return;
+    }
+
+    count_fds(&l, &before);
+    calls = qvfio_log_count(trigger_calls);
+    qmsix_testdev_enable(l.d, true);
+    for (n = 0; n < count; n++) {
+        qmsix_testdev_unmask(l.d, n);
+    }
+    for (round = 0; round < rounds; round++) {
+        if (round < 3) {
+            /* also with KVM to be told */
+            await_kvm(&l.m, count);
+        }
+        for (n = 0; n < count; n++) {
+            qmsix_testdev_mask(l.d, n);
+            qmsix_testdev_unmask(l.d, n);
+        }
+        qmsix_testdev_function_mask(l.d, true);
+        qmsix_testdev_function_mask(l.d, false);
+    }
+    await_kvm(&l.m, count);
+    count_fds(&l, &after);
+    g_test_message("%u vectors, %u times: %u calls, %u eventfds more", count,
+                   rounds, qvfio_log_count(trigger_calls) - calls,
+                   after - before);
+    /* that of INTx went when MSI-X came, with its unmask if KVM had both */
+    g_assert_cmpuint(after, <=, before + count - 1);
+    g_assert_cmpuint(after, >=, before + count - 2);
+    g_assert_cmpuint(qvfio_log_count(trigger_calls) - calls, ==, 1 + count);
+
+    calls = qvfio_log_count(disable_calls);
+    qmsix_testdev_enable(l.d, false);
+    g_assert_cmpuint(qvfio_log_count(disable_calls) - calls, ==, 1);
+    stop(&l);
+}
+
+/* The function mask over many vectors: no call, and no route changes */
+static void test_function_mask(void)
+{
+    unsigned n, count, calls, routes;
+    Logged l;
+
+    if (!start(&l, "")) {
+        return;
+    }
+
+    count = MIN(l.d->vectors, 512);
+    for (n = 0; n < count; n++) {
+        qmsix_testdev_unmask(l.d, n);
+    }
+    qmsix_testdev_enable(l.d, true);
+    await_kvm(&l.m, count);
+
+    calls = qvfio_log_count(set_irqs_calls);
+    routes = qvfio_log_count(commits);
+    qmsix_testdev_function_mask(l.d, true);
+    g_assert_cmpuint(qvfio_machine_listeners(&l.m, "kvm"), ==, 0);
+    qmsix_testdev_fire(l.d, count - 1);
+    await_pending(&l.m, count - 1);
+    qmsix_testdev_function_mask(l.d, false);
+    await_kvm(&l.m, count);
+    g_assert_cmpuint(qvfio_log_count(set_irqs_calls), ==, calls);
+    g_assert_cmpuint(qvfio_log_count(commits), ==, routes);
+    stop(&l);
+}
+
+/*
+ * Routes of vectors that are unmasked one by one are committed together: a
+ * commit for each 5 ms that it takes, at most, and not one for each vector.
+ */
+static void test_batches(void)
+{
+    unsigned n, count, routes;
+    gint64 start_us, ms;
+    Logged l;
+
+    if (!start(&l, "")) {
+        return;
+    }
+
+    count = MIN(l.d->vectors, 512);
+    qmsix_testdev_enable(l.d, true);
+    routes = qvfio_log_count(commits);
+    start_us = g_get_monotonic_time();
+    for (n = 0; n < count; n++) {
+        qmsix_testdev_unmask(l.d, n);
+    }
+    await_kvm(&l.m, count);
+    ms = (g_get_monotonic_time() - start_us) / 1000;
+    routes = qvfio_log_count(commits) - routes;
+    g_test_message("%u vectors: %u commits of routes in %" PRId64 " ms", count,
+                   routes, (int64_t)ms);
+    g_assert_cmpuint(routes, >, 0);
+    g_assert_cmpint(routes, <=, ms / 5 + 2);
+    stop(&l);
+}
+
+/*
+ * A vector that is masked around each interrupt stays with QEMU: KVM is told
+ * ever more rarely, and the host never.
+ */
+static void test_masked_around(void)
+{
+    unsigned i, calls, told;
+    gint64 start_us, s;
+    Logged l;
+
+    if (!start(&l, "")) {
+        return;
+    }
+
+    qmsix_testdev_enable(l.d, true);
+    qmsix_testdev_unmask(l.d, 0);
+    calls = qvfio_log_count(set_irqs_calls);
+    start_us = g_get_monotonic_time();
+    for (i = 0; i < 500; i++) {
+        qmsix_testdev_mask(l.d, 0);
+        qmsix_testdev_fire(l.d, 0);
+        await_pending(&l.m, 0);
+        qmsix_testdev_unmask(l.d, 0);
+    }
+    s = (g_get_monotonic_time() - start_us) / G_USEC_PER_SEC;
+    told = qvfio_log_count(assigns);
+    g_test_message("KVM was told %u times in %" PRId64 " s", told, (int64_t)s);
+    g_assert_cmpuint(qvfio_log_count(set_irqs_calls), ==, calls);
+    /* 5 ms, 10 ms, ... 1280 ms after an unmask, then every 1280 ms */
+    g_assert_cmpint(told, <=, 9 + s);
+    assert_delivered(&l.m, 0, "500");
+
+    /* and if it is left alone, KVM has it in the end */
+    await_kvm(&l.m, 1);
+    stop(&l);
+}
+
+/* A new message while the vector is masked reaches the route */
+static void test_message_changed(void)
+{
+    unsigned routes;
+    Logged l;
+
+    if (!start(&l, "")) {
+        return;
+    }
+
+    qmsix_testdev_enable(l.d, true);
+    qmsix_testdev_unmask(l.d, 0);
+    await_kvm(&l.m, 1);
+    routes = qvfio_log_count(commits);
+
+    /* the same needs none */
+    qmsix_testdev_mask(l.d, 0);
+    qmsix_testdev_unmask(l.d, 0);
+    await_kvm(&l.m, 1);
+    g_assert_cmpuint(qvfio_log_count(commits), ==, routes);
+
+    qmsix_testdev_mask(l.d, 0);
+    qmsix_testdev_set_message(l.d, 0, 0xfee00000, 0x55);
+    qmsix_testdev_unmask(l.d, 0);
+    await_kvm(&l.m, 1);
+    g_assert_cmpuint(qvfio_log_count(commits), ==, routes + 1);
+    stop(&l);
+}
+
+/* Nothing is left behind by MSI-X going off, by a reset, or with no vectors */
+static void test_cycles(void)
+{
+    unsigned n, i, fds = 0, eventfds;
+    Logged l;
+    QDict *rsp;
+
+    if (!start(&l, "")) {
+        return;
+    }
+
+    for (i = 0; i < 1000; i++) {
+        for (n = 0; n < 8; n++) {
+            qmsix_testdev_unmask(l.d, n);
+        }
+        qmsix_testdev_enable(l.d, true);
+        if (i % 4 == 0) {
+            await_kvm(&l.m, 8);
+        }
+        if (i % 100 == 50) {
+            rsp = qtest_qmp(l.m.qts, "{'execute': 'system_reset'}");
+            g_assert_true(qdict_haskey(rsp, "return"));
+            qobject_unref(rsp);
+            qtest_qmp_eventwait(l.m.qts, "RESET");
+            qvfio_machine_setup_device(&l.m);
+        }
+        qmsix_testdev_enable(l.d, false);
+        if (i == 0) {
+            fds = count_fds(&l, &eventfds);
+        }
+    }
+    g_assert_cmpuint(count_fds(&l, &eventfds), ==, fds);
+
+    /* KVM's routes would have run out */
+    for (n = 0; n < 8; n++) {
+        qmsix_testdev_unmask(l.d, n);
+    }
+    qmsix_testdev_enable(l.d, true);
+    await_kvm(&l.m, 8);
+    stop(&l);
+}
+
+/* With x-no-kvm-msix it is all QEMU's */
+static void test_no_kvm(void)
+{
+    unsigned i, told;
+    Logged l;
+
+    if (!start(&l, ",x-no-kvm-msix=on")) {
+        return;
+    }
+
+    told = qvfio_log_count(assigns);
+    qmsix_testdev_enable(l.d, true);
+    qmsix_testdev_unmask(l.d, 0);
+    for (i = 0; i < 3; i++) {
+        g_assert_true(qmsix_testdev_delivers(l.d, 0));
+        g_usleep(20000);
+    }
+    g_assert_true(is_listener(&l.m, 0, "qemu"));
+    g_assert_cmpuint(qvfio_log_count(assigns), ==, told);
+    stop(&l);
 }
 
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     qtest_add_func("vfio-msix-kvm/routes-exhausted", test_routes_exhausted);
+    qtest_add_func("vfio-msix-kvm/calls", test_calls);
+    qtest_add_func("vfio-msix-kvm/function-mask", test_function_mask);
+    qtest_add_func("vfio-msix-kvm/batches", test_batches);
+    qtest_add_func("vfio-msix-kvm/masked-around", test_masked_around);
+    qtest_add_func("vfio-msix-kvm/message-changed", test_message_changed);
+    qtest_add_func("vfio-msix-kvm/cycles", test_cycles);
+    qtest_add_func("vfio-msix-kvm/no-kvm", test_no_kvm);
     qtest_add_func("vfio-msix-kvm/replay", test_replay);
     return g_test_run();
 }

@@ -694,6 +694,99 @@ static void test_mask_pending(void)
     qvfio_machine_stop(&m);
 }
 
+/*
+ * A vector's bit is there as soon as the device has fired, which takes no time
+ * on the simulated host: a guest that has masked a vector may poll for it.
+ */
+static void assert_pends(QMsixTestdev *d, unsigned n)
+{
+    g_assert_false(qmsix_testdev_pending(d, n));
+    qmsix_testdev_fire(d, n);
+    if (getenv("VFIO_SIM")) {
+        g_assert_true(qmsix_testdev_pending(d, n));
+    } else {
+        g_assert_true(eventually(qmsix_testdev_pending, d, n));
+    }
+    g_assert_false(qmsix_testdev_take(d, n));
+}
+
+static void assert_comes_once(QMsixTestdev *d, unsigned n)
+{
+    qmsix_testdev_unmask(d, n);
+    g_assert_true(eventually(qmsix_testdev_take, d, n));
+    g_assert_false(qmsix_testdev_pending(d, n));
+    qmsix_testdev_ack(d, n);
+    take_replays(d);
+    g_assert_false(qmsix_testdev_take(d, n));
+}
+
+/* Pending bits are there when they should be, of all vectors, and go */
+static void test_pba(void)
+{
+    QVfioMachine m;
+    QMsixTestdev *d = &m.dev;
+    unsigned n, round;
+
+    if (!need_device()) {
+        return;
+    }
+
+    qvfio_machine_start(&m, device, "", "");
+    g_assert_cmpuint(d->vectors, >, 40);
+    for (n = 0; n < 4; n++) {
+        qmsix_testdev_unmask(d, n);
+    }
+    qmsix_testdev_enable(d, true);
+    /* room for all that are used below: no replays */
+    qmsix_testdev_unmask(d, 40);
+    for (n = 0; n < 4; n++) {
+        assert_delivers(d, n);
+    }
+    take_replays(d);
+
+    /* of one that was never used, when no other is masked */
+    assert_pends(d, 10);
+    assert_comes_once(d, 10);
+
+    for (round = 0; round < 3; round++) {
+        /* of one that was used, and of others meanwhile */
+        qmsix_testdev_mask(d, 1);
+        assert_pends(d, 1);
+        assert_pends(d, 11 + round);
+        assert_delivers(d, 0);
+        g_assert_false(qmsix_testdev_pending(d, 0));
+        g_assert_true(qmsix_testdev_pending(d, 11 + round));
+        assert_comes_once(d, 11 + round);
+        g_assert_true(qmsix_testdev_pending(d, 1));
+        assert_comes_once(d, 1);
+
+        /* all under the function mask */
+        qmsix_testdev_function_mask(d, true);
+        assert_pends(d, 2);
+        assert_pends(d, 20 + round);
+        qmsix_testdev_function_mask(d, false);
+        g_assert_true(eventually(qmsix_testdev_take, d, 2));
+        qmsix_testdev_ack(d, 2);
+        g_assert_false(qmsix_testdev_pending(d, 2));
+        g_assert_true(qmsix_testdev_pending(d, 20 + round));
+        assert_comes_once(d, 20 + round);
+        if (round == 1) {
+            /* QEMU's bits may have made room for the device's by then */
+            g_usleep(1500 * 1000);
+            assert_pends(d, 30);
+        }
+    }
+
+    /* nothing is left when MSI-X is on again, but what the device has */
+    qmsix_testdev_mask(d, 3);
+    assert_pends(d, 3);
+    qmsix_testdev_enable(d, false);
+    qmsix_testdev_enable(d, true);
+    g_assert_false(qmsix_testdev_pending(d, 3));
+
+    qvfio_machine_stop(&m);
+}
+
 /* The function mask does the same for all vectors */
 static void test_function_mask(void)
 {
@@ -1335,6 +1428,7 @@ int main(int argc, char **argv)
     qtest_add_func("vfio-msix/msi", test_msi);
     qtest_add_func("vfio-msix/msi-shrunk", test_msi_shrunk);
     qtest_add_func("vfio-msix/mask-pending", test_mask_pending);
+    qtest_add_func("vfio-msix/pba", test_pba);
     qtest_add_func("vfio-msix/function-mask", test_function_mask);
     qtest_add_func("vfio-msix/message-changed", test_message_changed);
     qtest_add_func("vfio-msix/mask-while-firing", test_mask_while_firing);

@@ -54,11 +54,11 @@ void qvfio_machine_start(QVfioMachine *m, const char *device,
 }
 
 void qvfio_machine_start_kvm(QVfioMachine *m, const char *device,
-                             const char *properties)
+                             const char *properties, const char *options)
 {
     m->qts = qtest_initf("-accel kvm " MACHINE
-                         "-device vfio-pci,id=dev0,addr=%d.0,%s%s",
-                         SLOT, device, properties);
+                         "-device vfio-pci,id=dev0,addr=%d.0,%s%s %s",
+                         SLOT, device, properties, options);
     find_bus(m);
     find_device(m);
 }
@@ -173,6 +173,21 @@ char *qvfio_machine_vector_stat(QVfioMachine *m, unsigned n, const char *name)
     return NULL;
 }
 
+unsigned qvfio_machine_listeners(QVfioMachine *m, const char *listener)
+{
+    g_auto(GStrv) lines = stat_lines(m);
+    unsigned n = 0;
+    char **line;
+
+    for (line = lines; line && *line; line++) {
+        g_autofree char *value = find_word(*line, "listener");
+
+        n += g_str_has_prefix(*line, "  vector ") && value &&
+             g_str_equal(value, listener);
+    }
+    return n;
+}
+
 void qvfio_machine_stop(QVfioMachine *m)
 {
     if (m->pdev) {
@@ -197,9 +212,17 @@ char **qvfio_stderr_lines(const char *path)
 {
     g_autofree char *text = NULL;
     bool ok = g_file_get_contents(path, &text, NULL, NULL);
+    char *start, *end;
 
     g_assert_true(ok);
-    return g_strsplit(text, "\n", -1);
+
+    /* A QEMU that is built with AddressSanitizer warns about its coroutines */
+    start = text;
+    if (g_str_has_prefix(text, "==") && strstr(text, "WARNING: ASan")) {
+        end = strchr(text, '\n');
+        start = end ? end + 1 : text;
+    }
+    return g_strsplit(start, "\n", -1);
 }
 
 char *qvfio_device_name(const char *device)

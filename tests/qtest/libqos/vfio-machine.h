@@ -40,12 +40,13 @@ void qvfio_machine_start(QVfioMachine *m, const char *device,
  * @m: to be filled in
  * @device: the host's device, as returned by qvfio_device()
  * @properties: more of the device's properties, each preceded by a comma, or ""
+ * @options: more options for QEMU, or ""
  *
  * Like qvfio_machine_start(), with KVM, which must be there.  The vCPU is not
  * started, either.
  */
 void qvfio_machine_start_kvm(QVfioMachine *m, const char *device,
-                             const char *properties);
+                             const char *properties, const char *options);
 
 /**
  * qvfio_machine_start_pluggable:
@@ -108,6 +109,15 @@ int64_t qvfio_machine_stat(QVfioMachine *m, const char *name);
  * The test is aborted if the line has no such word.
  */
 char *qvfio_machine_vector_stat(QVfioMachine *m, unsigned n, const char *name);
+
+/**
+ * qvfio_machine_listeners:
+ * @m: the machine, whose QEMU must have statistics of the device
+ * @listener: "kvm", "qemu" or "none"
+ *
+ * Returns: the number of vectors that have this listener in "info pic"
+ */
+unsigned qvfio_machine_listeners(QVfioMachine *m, const char *listener);
 
 /**
  * qvfio_machine_stop:
