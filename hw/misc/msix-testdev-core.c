@@ -314,6 +314,9 @@ int64_t msix_testdev_core_write(MSIXTestdevCore *core, uint64_t addr,
     case MSIX_TESTDEV_INTX:
         set_intx(core, val);
         break;
+    case MSIX_TESTDEV_WIPE:
+        core->ops->wipe(core->opaque);
+        break;
     }
     return core->deadline_ns;
 }

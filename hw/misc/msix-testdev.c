@@ -93,6 +93,18 @@ static void msix_testdev_set_intx(void *opaque, bool level)
     pci_set_irq(dev, level);
 }
 
+static void msix_testdev_wipe(void *opaque)
+{
+    PCIDevice *dev = PCI_DEVICE(opaque);
+    unsigned n;
+
+    for (n = 0; msix_present(dev) && n < dev->msix_entries_nr; n++) {
+        msix_set_mask(dev, n, true);
+        memset(dev->msix_table + n * PCI_MSIX_ENTRY_SIZE, 0,
+               PCI_MSIX_ENTRY_VECTOR_CTRL);
+    }
+}
+
 static uint32_t msix_testdev_status(void *opaque)
 {
     PCIDevice *dev = PCI_DEVICE(opaque);
@@ -119,6 +131,7 @@ static uint32_t msix_testdev_status(void *opaque)
 static const MSIXTestdevOps msix_testdev_ops = {
     .raise = msix_testdev_raise,
     .set_intx = msix_testdev_set_intx,
+    .wipe = msix_testdev_wipe,
     .status = msix_testdev_status,
 };
 

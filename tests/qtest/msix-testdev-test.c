@@ -599,6 +599,41 @@ static void test_mask(void)
     vm_stop(&vm);
 }
 
+/* The table is lost, and what is in it now counts; pending bits are kept. */
+static void test_wipe(void)
+{
+    TestVM vm;
+    uint64_t entry;
+    unsigned n;
+
+    vm_start(&vm, 64);
+    qmsix_testdev_enable(&vm.a, true);
+    count_messages(&vm, 5);
+    qmsix_testdev_fire(&vm.a, 5);
+    g_assert_cmpuint(messages(&vm, 5), ==, 1);
+
+    qmsix_testdev_write(&vm.a, MSIX_TESTDEV_WIPE, 1);
+    for (n = 0; n < 64; n++) {
+        entry = vm.a.msix.addr + vm.a.table_off + n * PCI_MSIX_ENTRY_SIZE;
+        g_assert_cmphex(qtest_readq(vm.qts, entry), ==, 0);
+        g_assert_cmphex(qtest_readl(vm.qts, entry + PCI_MSIX_ENTRY_DATA), ==,
+                        0);
+        g_assert_cmphex(qtest_readl(vm.qts, entry +
+                                    PCI_MSIX_ENTRY_VECTOR_CTRL), ==, 1);
+    }
+    g_assert_true(qmsix_testdev_is_enabled(&vm.a));
+    qmsix_testdev_fire(&vm.a, 5);
+    g_assert_cmpuint(messages(&vm, 5), ==, 1);
+    g_assert_true(qmsix_testdev_pending(&vm.a, 5));
+
+    qmsix_testdev_write(&vm.a, MSIX_TESTDEV_WIPE, 0);
+    g_assert_true(qmsix_testdev_pending(&vm.a, 5));
+    qmsix_testdev_set_default_message(&vm.a, 5);
+    qmsix_testdev_unmask(&vm.a, 5);
+    g_assert_true(qmsix_testdev_take(&vm.a, 5));
+    vm_stop(&vm);
+}
+
 /* The message is the one that is in the table at the unmask. */
 static void test_message_change(void)
 {
@@ -1642,9 +1677,17 @@ static uint32_t core_status(void *opaque)
     return t->intx ? MSIX_TESTDEV_STATUS_INTX : 0;
 }
 
+static void core_wipe(void *opaque)
+{
+    CoreTest *t = opaque;
+
+    t->calls++;
+}
+
 static const MSIXTestdevOps core_ops = {
     .raise = core_raise,
     .set_intx = core_set_intx,
+    .wipe = core_wipe,
     .status = core_status,
 };
 
@@ -1878,6 +1921,7 @@ int main(int argc, char **argv)
     qtest_add_data_func("/msix-testdev/all-vectors/2048",
                         GUINT_TO_POINTER(2048), test_all_vectors);
     qtest_add_func("/msix-testdev/mask", test_mask);
+    qtest_add_func("/msix-testdev/wipe", test_wipe);
     qtest_add_func("/msix-testdev/message-change", test_message_change);
     qtest_add_func("/msix-testdev/function-mask", test_function_mask);
     qtest_add_func("/msix-testdev/msix-off", test_msix_off);

@@ -1050,6 +1050,72 @@ static void test_flr_goes_on(void)
     qvfio_machine_stop(&m);
 }
 
+/*
+ * A reset that only the device and its driver know of has wiped the table, and
+ * the driver restores it, as Linux does: under the function mask, the messages
+ * as they were.
+ */
+static void test_restored(void)
+{
+    QVfioMachine m;
+    QMsixTestdev *d = &m.dev;
+    unsigned n, calls = 0;
+    bool logged;
+
+    if (!need_device()) {
+        return;
+    }
+
+    logged = qvfio_log_start();
+    qvfio_machine_start(&m, device, "", "");
+    qmsix_testdev_enable(d, true);
+    for (n = 0; n < 4; n++) {
+        qmsix_testdev_unmask(d, n);
+        assert_delivers(d, n);
+    }
+    take_replays(d);
+    qmsix_testdev_mask(d, 3);
+
+    qmsix_testdev_write(d, MSIX_TESTDEV_WIPE, 1);
+    qmsix_testdev_fire(d, 1);
+    take_replays(d);
+    g_assert_false(qmsix_testdev_take(d, 1));
+
+    if (logged) {
+        calls = qvfio_log_count(trigger_calls);
+    }
+    qmsix_testdev_function_mask(d, true);
+    for (n = 0; n < 4; n++) {
+        qmsix_testdev_set_default_message(d, n);
+    }
+    qmsix_testdev_function_mask(d, false);
+    g_assert_true(eventually(qmsix_testdev_take, d, 1));
+    qmsix_testdev_ack(d, 1);
+    qmsix_testdev_unmask(d, 3);
+    for (n = 0; n < 4; n++) {
+        assert_delivers(d, n);
+    }
+    if (logged) {
+        g_assert_cmpuint(qvfio_log_count(trigger_calls) - calls, ==, 4);
+
+        /* a change of a message, and a mere mask, are nothing of the kind */
+        for (n = 0; n < 4; n++) {
+            qmsix_testdev_mask(d, n);
+            qmsix_testdev_set_message(d, n, d->messages +
+                                      n * sizeof(uint32_t), 0x100 + n);
+            qmsix_testdev_unmask(d, n);
+            qmsix_testdev_mask(d, n);
+            qmsix_testdev_unmask(d, n);
+        }
+        g_assert_cmpuint(qvfio_log_count(trigger_calls) - calls, ==, 4);
+    }
+
+    qvfio_machine_stop(&m);
+    if (logged) {
+        qvfio_log_stop();
+    }
+}
+
 /* The device comes and goes while it fires */
 static void test_hotplug(void)
 {
@@ -1434,6 +1500,7 @@ int main(int argc, char **argv)
     qtest_add_func("vfio-msix/mask-while-firing", test_mask_while_firing);
     qtest_add_func("vfio-msix/reset", test_reset);
     qtest_add_func("vfio-msix/flr-goes-on", test_flr_goes_on);
+    qtest_add_func("vfio-msix/restored", test_restored);
     qtest_add_func("vfio-msix/hotplug", test_hotplug);
     qtest_add_func("vfio-msix/two-devices", test_two_devices);
     qtest_add_func("vfio-msix/dynamic-off", test_dynamic_off);

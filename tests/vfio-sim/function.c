@@ -125,6 +125,17 @@ static void op_set_intx(void *opaque, bool level)
     set_intx_level(opaque, level);
 }
 
+/* The kernel's idea of the table stays as it is, and is written with a trigger */
+static void op_wipe(void *opaque)
+{
+    SimDevice *d = opaque;
+    unsigned n;
+
+    for (n = 0; n < d->nr_vectors; n++) {
+        d->vectors[n].masked = true;
+    }
+}
+
 static uint32_t op_status(void *opaque)
 {
     SimDevice *d = opaque;
@@ -139,6 +150,7 @@ static uint32_t op_status(void *opaque)
 static const MSIXTestdevOps ops = {
     .raise = op_raise,
     .set_intx = op_set_intx,
+    .wipe = op_wipe,
     .status = op_status,
 };
 

@@ -63,6 +63,8 @@ typedef struct MSIXTestdevOps {
      * has neither _MSIX nor _MSI.
      */
     void (*set_intx)(void *opaque, bool level);
+    /* Mask all vectors and zero their messages, in the table itself. */
+    void (*wipe)(void *opaque);
     /* Return the STATUS register, MSIX_TESTDEV_STATUS_* bits. */
     uint32_t (*status)(void *opaque);
 } MSIXTestdevOps;

@@ -90,6 +90,13 @@
 #define MSIX_TESTDEV_INTX_RAISED        0x040 /* went out as INTx instead */
 
 /*
+ * WO: any value wipes the MSI-X table: all vectors masked, with messages of
+ * zero.  Real devices do so in resets that are a matter between them and their
+ * drivers, of which config space knows nothing.  Pending bits stay.
+ */
+#define MSIX_TESTDEV_WIPE               0x044
+
+/*
  * Bit maps, one bit a vector, 32 vectors a register: the vector has an
  * interrupt that was raised and not acknowledged (RAISED != ACKED).  Writing
  * ones acknowledges all that these vectors have raised, as ACK does for one.
