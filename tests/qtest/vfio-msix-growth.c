@@ -4,9 +4,10 @@
  * Starts QEMU ($QTEST_QEMU_BINARY) with an msix-testdev passed through, see
  * libqos/vfio-host.h for the environment, and unmasks its vectors one by one.
  * All that are unmasked already fire on their own meanwhile: each raises its
- * next interrupt PERIOD after the last one was acknowledged.  A round ends
- * when all vectors are unmasked and everything that was raised has come, or is
- * lost.  What is printed, as a JSON object, is in usage() below.
+ * next interrupt PERIOD after the last one was acknowledged, and the next
+ * vector is unmasked when so many of them have come.  A round ends when all
+ * vectors are unmasked and everything that was raised has come, or is lost.
+ * What is printed, as a JSON object, is in usage() below.
  *
  * It states no opinion on the figures: its exit status is 0 if it could
  * measure, whatever that was.
@@ -24,18 +25,27 @@
 static void usage(FILE *out)
 {
     fputs(
-"usage: vfio-msix-growth [--vectors N] [--rounds R] [--period US] --json FILE\n"
+"usage: vfio-msix-growth [--vectors N] [--rounds R] [--period US]\n"
+"                        [--per-unmask I] --json FILE\n"
 "\n"
 "  --vectors N   unmask N vectors one by one (default 64, at most as many as\n"
 "                the device has)\n"
 "  --rounds R    do so R times, MSI-X switched off and on between (default 1)\n"
-"  --period US   a vector fires US microseconds after it was acknowledged\n"
-"                (default 500)\n"
+"  --period US   vectors fire US microseconds after they were acknowledged\n"
+"                (default 500), or 2, 4 or 8 times as much\n"
+"  --per-unmask I\n"
+"                unmask the next one when I interrupts more have come; when\n"
+"                none comes any more, do without for the rest of the round\n"
+"                (default: do without)\n"
 "  --json FILE   write the figures there: dynamic (the host can add vectors),\n"
 "                vectors, rounds, raised, delivered, late, lost, extra (of\n"
-"                interrupts, see libqos/msix-account.h), teardowns (times that\n"
+"                interrupts, see libqos/msix-account.h), raised_growing (of\n"
+"                those raised, the ones between the first and the last unmask\n"
+"                of a round), raised_off (of those raised, the ones that the\n"
+"                device had to drop as MSI-X was off), teardowns (times that\n"
 "                the device saw MSI-X switched off while vectors were being\n"
-"                unmasked), set_irqs (VFIO_DEVICE_SET_IRQS calls for these\n"
+"                unmasked), teardowns_most (the same of the round that had\n"
+"                most), set_irqs (VFIO_DEVICE_SET_IRQS calls for these\n"
 "                unmasks; null without the library to log them),\n"
 "                unmask_us (median and max time of one unmask as the guest\n"
 "                sees it, in microseconds)\n"
@@ -44,28 +54,62 @@ static void usage(FILE *out)
           out);
 }
 
+/*
+ * Vectors that are acknowledged together must not be due together: all would be
+ * before MSI-X is off for the next one, or all after that, depending on how
+ * fast the machine is.
+ */
+#define PERIODS 4
+
 static const char *const all_set_irqs[] = { "VFIO_DEVICE_SET_IRQS", NULL };
 
 typedef struct Growth {
     unsigned vectors;
     unsigned rounds;
     unsigned period;
+    unsigned per_unmask;
     bool logged;
 
     uint32_t raised;
+    uint32_t raised_growing;
+    uint32_t raised_off;
     unsigned teardowns;
+    unsigned teardowns_most;
     unsigned set_irqs;
     double *unmask_us;
     unsigned unmasks;
 } Growth;
 
+/*
+ * Service the account until @count more have been delivered.  Vectors that lost
+ * one stand still and the others make up for them, so this gives up (returns
+ * false) only if all do.
+ */
+static bool service_until(QMsixAccount *a, unsigned count)
+{
+    uint64_t end = a->delivered + count;
+    gint64 arrival = g_get_monotonic_time();
+
+    while (a->delivered < end) {
+        if (qmsix_account_service(a)) {
+            arrival = g_get_monotonic_time();
+        } else if (g_get_monotonic_time() - arrival >=
+                   QMSIX_ACCOUNT_LOST_S * G_USEC_PER_SEC) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void measure_round(Growth *g, QMsixTestdev *d, QMsixAccount *a)
 {
-    uint32_t disables, before = 0;
+    uint32_t disables, raised, teardowns, before = 0;
+    bool going = true;
     unsigned n;
 
     qmsix_testdev_enable(d, true);
     disables = qmsix_testdev_read(d, MSIX_TESTDEV_MSIX_DISABLES);
+    raised = qmsix_testdev_read(d, MSIX_TESTDEV_RAISED);
     if (g->logged) {
         before = qvfio_log_count(all_set_irqs);
     }
@@ -77,13 +121,22 @@ static void measure_round(Growth *g, QMsixTestdev *d, QMsixAccount *a)
         qmsix_testdev_unmask(d, n);
         g->unmask_us[g->unmasks++] = g_get_monotonic_time() - start;
 
-        qmsix_testdev_vector_write(d, n, MSIX_TESTDEV_VECTOR_PERIOD, g->period);
+        if (n + 1 == g->vectors) {
+            g->raised_growing += qmsix_testdev_read(d, MSIX_TESTDEV_RAISED) -
+                                 raised;
+        }
+        qmsix_testdev_vector_write(d, n, MSIX_TESTDEV_VECTOR_PERIOD,
+                                   g->period << n % PERIODS);
         qmsix_account_service(a);
+        if (going && n + 1 < g->vectors) {
+            going = service_until(a, g->per_unmask);
+        }
     }
 
     qmsix_account_settle(a);
-    g->teardowns += qmsix_testdev_read(d, MSIX_TESTDEV_MSIX_DISABLES) -
-                    disables;
+    teardowns = qmsix_testdev_read(d, MSIX_TESTDEV_MSIX_DISABLES) - disables;
+    g->teardowns += teardowns;
+    g->teardowns_most = MAX(g->teardowns_most, teardowns);
     if (g->logged) {
         g->set_irqs += qvfio_log_count(all_set_irqs) - before;
     }
@@ -113,15 +166,19 @@ static char *figures(const Growth *g, const QMsixAccount *a, bool dynamic)
 
     return g_strdup_printf("{\"dynamic\": %s, \"vectors\": %u, \"rounds\": %u, "
                            "\"raised\": %" PRIu32 ", "
+                           "\"raised_growing\": %" PRIu32 ", "
+                           "\"raised_off\": %" PRIu32 ", "
                            "\"delivered\": %" PRIu64 ", "
                            "\"late\": %" PRIu64 ", \"lost\": %" PRIu64 ", "
                            "\"extra\": %" PRIu64 ", \"teardowns\": %u, "
+                           "\"teardowns_most\": %u, "
                            "\"set_irqs\": %s, "
                            "\"unmask_us\": {\"median\": %.0f, \"max\": %.0f}}"
                            "\n",
                            dynamic ? "true" : "false", g->vectors, g->rounds,
-                           g->raised, a->delivered, a->late, a->lost, a->extra,
-                           g->teardowns, set_irqs,
+                           g->raised, g->raised_growing, g->raised_off,
+                           a->delivered, a->late, a->lost, a->extra,
+                           g->teardowns, g->teardowns_most, set_irqs,
                            (us[(n - 1) / 2] + us[n / 2]) / 2, us[n - 1]);
 }
 
@@ -143,6 +200,7 @@ int main(int argc, char **argv)
         { "vectors", required_argument, NULL, 'v' },
         { "rounds", required_argument, NULL, 'r' },
         { "period", required_argument, NULL, 'p' },
+        { "per-unmask", required_argument, NULL, 'u' },
         { "json", required_argument, NULL, 'j' },
         { "help", no_argument, NULL, 'h' },
         { }
@@ -167,6 +225,9 @@ int main(int argc, char **argv)
             break;
         case 'p':
             g.period = number_or_die("period", optarg);
+            break;
+        case 'u':
+            g.per_unmask = number_or_die("per-unmask", optarg);
             break;
         case 'j':
             json = optarg;
@@ -200,6 +261,7 @@ int main(int argc, char **argv)
         measure_round(&g, &m.dev, &a);
     }
     g.raised = qmsix_testdev_read(&m.dev, MSIX_TESTDEV_RAISED);
+    g.raised_off = qmsix_testdev_read(&m.dev, MSIX_TESTDEV_DROPPED);
 
     qvfio_machine_stop(&m);
     if (g.logged) {

@@ -60,6 +60,8 @@ class Demo:
     machine: Machine
     device: str
     rounds: int
+    per_unmask: int             # interrupts
+    per_unmask_stock: int       # the same for Debian's QEMU
     timeout: int
 
 
@@ -204,6 +206,8 @@ def _demo(file: Path, data: object, machines: dict[str, Machine]) -> Demo:
         raise table.error("'devices' must name one device")
     demo = Demo(table.take("program", str), machine, devices[0],
                 table.number("rounds", 1, 1_000_000),
+                table.number("per_unmask", 1, 1_000_000),
+                table.number("per_unmask_stock", 1, 1_000_000),
                 table.number("timeout", 1, 24 * 3600))
     table.finish()
     return demo

@@ -81,7 +81,11 @@ class Demo:
     def boot_plan(self, kernel: Kernel) -> BootPlan:
         jobs = [Job(f"{number:03d}-growth-{qemu.label}",
                     (str(self.program), "--vectors", str(self.vectors),
-                     "--rounds", str(self.rounds), "--json", "{out}/" + FILE),
+                     "--rounds", str(self.rounds),
+                     "--per-unmask",
+                     str(self.demo.per_unmask_stock if qemu.stock
+                         else self.demo.per_unmask),
+                     "--json", "{out}/" + FILE),
                     qemu, (self.demo.machine.address(self.demo.device),),
                     self.demo.timeout, self.preload)
                 for number, qemu in enumerate(self.qemus, start=1)]
@@ -151,6 +155,7 @@ def _demo(options: argparse.Namespace) -> int:
         raise Usage("--rounds must be at least 1")
     demo = Demo(suite.demo, suite.preload, build,
                 options.rounds or suite.demo.rounds, progress)
+    full = demo.rounds >= suite.demo.rounds
     # Figures of an earlier run must never be taken for those of this one.
     report.unlink(missing_ok=True)
     where.check()
@@ -183,19 +188,16 @@ def _demo(options: argparse.Namespace) -> int:
             encoding="utf-8")
         temporary.rename(report)
         print(f"\n{figures.table(demo.runs)}\n")
-        for note in figures.notes(demo.runs):
+        for note in figures.notes(demo.runs, full):
             print(textwrap.fill(note, 79))
         steps.next(f"the same in {report}")
         dynamic = {host.name: host.behaves_as == "6.12" for host in hosts}
-        troubles = demo.troubles + figures.failures(demo.runs, dynamic)
+        troubles = demo.troubles + figures.failures(demo.runs, dynamic, full)
         for trouble in troubles:
             print(f"NOT SHOWN: {trouble}")
         good = not troubles
         if good:
-            print(textwrap.fill(
-                "Shown: stock QEMU loses interrupts when vectors are unmasked "
-                "at run time; the patched QEMU loses none where the host can "
-                "add vectors one by one (Linux 6.12).", 79))
+            print(textwrap.fill(figures.shown(demo.runs), 79))
     finally:
         if folder.finish(good):
             progress.line(f"logs: {folder.path}")
