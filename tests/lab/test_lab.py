@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from vmlab import (boot, cases, cli, figures, initramfs, kernels, modules,
-                   outer, paths, plan, tap, verdict)
+from vmlab import (boot, cases, cli, figures, guest, initramfs, kernels,
+                   modules, outer, paths, plan, progress, run, soak, tap,
+                   verdict)
 from vmlab.errors import Broken, NothingToRun, Usage
 
 ABORT = 134
@@ -94,6 +95,13 @@ class TapTest(unittest.TestCase):
         for status in (125, 126, 127):
             self.expect(tap.NOT_RUN, "", status)
 
+    def test_broken(self) -> None:
+        text = "1..1\nBail out! broken: the guest stands still\n"
+        got = self.expect(tap.BROKEN, text, 3)
+        self.assertEqual(got.reason, "the guest stands still")
+        self.expect(tap.CRASH, text, 2)
+        self.expect(tap.CRASH, "1..1\nBail out! something else\n", 3)
+
     def test_failure_but_status_0(self) -> None:
         self.expect(tap.CRASH, "not ok 1 a\n1..1\n", 0)
 
@@ -143,6 +151,13 @@ class VerdictTest(unittest.TestCase):
         for kind in (tap.PASS, tap.FAIL, tap.SKIP, tap.TIMEOUT, tap.CRASH):
             self.assertFalse(verdict.judge("die", tap.Outcome(kind, "x"),
                                            True).good, kind)
+
+    def test_broken_is_neither(self) -> None:
+        for expected in cases.EXPECTATIONS:
+            got = verdict.judge(expected, tap.Outcome(tap.BROKEN, "x"), True)
+            self.assertFalse(got.good, expected)
+            self.assertTrue(got.broken, expected)
+        self.assertFalse(verdict.judge("pass", self.FAILED, False).broken)
 
     def test_which_assertion(self) -> None:
         self.assertTrue(verdict.judge("fail", self.FAILED, True, "lost ==")
@@ -249,6 +264,7 @@ class CasesTest(unittest.TestCase):
                 ("rounds = 2", "rounds = 0", "'rounds' must be from"),
                 ("rounds = 2", "rounds = true", "must be of type int"),
                 ('shows = "runs everywhere"', 'shows = "a\\nb"', "one line"),
+                (fix, 'guest = "5.10"\n' + fix, "unknown kernel '5.10'"),
                 ('program = "build/test"\nargs',
                  'stock_says = "("\nprogram = "build/test"\nargs', "no regex"),
         ):
@@ -266,6 +282,8 @@ class CasesTest(unittest.TestCase):
         self.refused(SUITE.replace('shows = "runs everywhere"',
                                    'shows = "runs"\nkernels = []'),
                      "runs nowhere")
+        self.refused(SUITE.replace("[[case]]", '[[case]]\nguest = "6.1"', 1)
+                     + 'guest = "6.12"\n', "different guests: 6.1, 6.12")
 
     def test_no_toml(self) -> None:
         self.refused("[[case", "cases.toml")
@@ -347,12 +365,27 @@ class PlanTest(unittest.TestCase):
             else:
                 plan.check_programs(boots)
 
+    def test_guest(self) -> None:
+        suite = load(SUITE + 'guest = "6.12"\n')
+        plans = plan.boots(list(suite.cases), "", [K61, K612], QEMUS, BUILD,
+                           {"6.12": K612})
+        for one in plans:
+            self.assertEqual(one.guest, plan.Guest(
+                K612, BUILD / "tests/lab/guest/vfio-msix-guest"))
+            self.assertEqual(
+                ["LAB_GUEST=/in/plan/guest" in job.command("/in")
+                 for job in one.jobs],
+                [job.case is suite.cases[1] for job in one.jobs])
+        self.assertIn("LAB_TIME_SCALE=3.5",
+                      plans[1].jobs[-1].command("/in", 3.5))
+        self.assertIsNone(self.plan([K612], QEMUS)[0].guest)
+
     def test_command_is_quoted(self) -> None:
         job = plan.Job("001-x", ("/bin/echo", "a b", "$HOME", "{out}/f"),
                        plan.Qemu("patched", Path("/a dir/qemu")), (), 1)
         done = subprocess.run(["sh"], input=job.command("/o"), text=True,
                               capture_output=True, check=True)
-        self.assertEqual(done.stdout, "a b $HOME /o/f\n")
+        self.assertEqual(done.stdout, "a b $HOME /o/jobs/001-x/f\n")
 
 
 class OuterTest(unittest.TestCase):
@@ -626,6 +659,193 @@ class BootTest(unittest.TestCase):
             self.broken(self.READY + "exec sleep 20", "hangs")
 
 
+class GuestTest(unittest.TestCase):
+    """How a guest's course is understood and judged.  A script plays the part
+    of QEMU: it is given the job's folder."""
+
+    SUM = ('{"sum":1,"vectors":4,"raised":9,"handled":%d,"lost":%d,'
+           '"extra":0,"late":0,"masks":1,"slowest-ms":1,"took-ms":5}\n')
+    END = '{"guest":"status 0"}\n'
+    KVM = ("vfio-pci 0000:01:00.0: id= interrupt=msix\n"
+           "  msix: host-dynamic=1 vectors=4 used=2 promotions=%d\n"
+           "  vector 0: address=0x1 masked=0 listener=%s refused=0\n"
+           "  vector 1: address=0x1 masked=0 listener=qemu refused=0\n")
+
+    def judge(self, handled: int, lost: int, info: str = "") -> str:
+        listeners = guest.Listeners()
+        listeners.take(info or self.KVM % (3, "kvm"))
+        return guest.judge(json.loads(self.SUM % (handled, lost)), listeners)
+
+    def test_judge(self) -> None:
+        self.assertEqual(self.judge(9, 0), "")
+        self.assertEqual(self.judge(7, 2), "lost 2 of 9 interrupts")
+        self.assertIn("handled 8", self.judge(8, 0))
+
+    def test_irqfds_must_be_seen(self) -> None:
+        for info, why in (("nothing of ours", "does not tell"),
+                          (self.KVM % (0, "qemu"), "no vector was seen"),
+                          (self.KVM % (3, "qemu"), "no vector was seen"),
+                          (self.KVM % (0, "kvm"), "no vector was seen")):
+            self.assertIn(why, self.judge(9, 0, info), info)
+
+    def test_listeners(self) -> None:
+        listeners = guest.Listeners()
+        self.assertEqual(listeners.figures(), {"promotions": None})
+        listeners.take(self.KVM % (3, "kvm"))
+        listeners.take(self.KVM % (4, "qemu"))
+        listeners.take("a guest that is gone")
+        self.assertEqual(listeners.figures(), {
+            "promotions": 4, "kvm-most": 1, "kvm-vectors": 1})
+
+    def result(self, *lines: str) -> dict[str, Any]:
+        course = guest.Course()
+        for line in lines:
+            course.take(line)
+        return course.result()
+
+    def test_course(self) -> None:
+        good = self.SUM % (9, 0)
+        self.assertEqual(self.result('{"guest":"up"}', good, self.END)["lost"],
+                         0)
+        for lines in ((self.END,), (good,), (good, '{"guest":"status 2"}'),
+                      (good, '{"guest":"failed: load modules"}'),
+                      (good, "Oops", self.END)):
+            with self.subTest(lines=lines), \
+                    self.assertRaises(guest.GuestBroken):
+                self.result(*lines)
+
+    def run_with(self, script: str) -> dict[str, Any]:
+        with tempfile.TemporaryDirectory() as name:
+            out = Path(name)
+            fake = out / "qemu"
+            # The monitor, as far as it is used, and then the script.
+            fake.write_text(
+                "#!/usr/bin/python3\nimport json, os, signal, socket, sys, time\n"
+                f"out = {name!r}\n"
+                "def say(text):\n"
+                "    with open(out + '/guest.jsonl', 'a') as f: f.write(text)\n"
+                "def monitor(status='running'):\n"
+                "    s = socket.socket(socket.AF_UNIX)\n"
+                "    s.bind(os.environ['TMPDIR'] + '/monitor'); s.listen()\n"
+                "    f = s.accept()[0].makefile('rwb')\n"
+                "    f.write(b'{}\\n'); f.flush()\n"
+                "    answers = {'query-status': {'status': status},\n"
+                "               'human-monitor-command': info}\n"
+                "    for number in range(5):\n"
+                "        what = json.loads(f.readline())['execute']\n"
+                "        f.write(json.dumps({'return': answers.get(what)})\n"
+                "                .encode() + b'\\n'); f.flush()\n"
+                f"info = {self.KVM % (3, 'kvm')!r}\n"
+                f"good = {self.SUM % (9, 0)!r}\nend = {self.END!r}\n"
+                + script, encoding="utf-8")
+            fake.chmod(0o755)
+            one = guest.Run(fake, "host=0:0", Path("/g"), out, "0x1:0x2", "-v")
+            with mock.patch.dict(os.environ, TMPDIR=name):
+                return one.run()
+
+    def test_good(self) -> None:
+        got = self.run_with("monitor(); say(good); say(end)\n")
+        self.assertEqual((got["lost"], got["promotions"]), (0, 3))
+
+    def test_broken(self) -> None:
+        for script, why in (
+                ("monitor()\n", "without a result"),
+                ("monitor(); say(good)\n", "without a result"),
+                ("monitor('internal-error')\n", "internal-error"),
+                ("monitor(); say('{\"guest\":\"status 2\"}\\n')\n",
+                 "could not measure: status 2")):
+            with self.subTest(script=script), \
+                    self.assertRaises(guest.GuestBroken) as caught:
+                self.run_with(script)
+            self.assertIn(why, str(caught.exception))
+
+    def test_stands_still(self) -> None:
+        with mock.patch.object(guest, "SILENT_LIMIT", 0.2), \
+                self.assertRaises(guest.GuestBroken) as caught:
+            self.run_with("say('{\"alive\":1}\\n'); monitor()\n"
+                          "time.sleep(20)\n")
+        self.assertIn("stands still", str(caught.exception))
+        self.assertIn('{"alive":1}', str(caught.exception))
+
+    def test_qemu_fails(self) -> None:
+        for script in ("sys.exit('no such option')\n",
+                       "monitor(); say(good); say(end); sys.exit(1)\n"):
+            with self.assertRaises(guest.QemuFailed):
+                self.run_with(script)
+        with mock.patch.object(guest, "MONITOR_LIMIT", 0.3), \
+                self.assertRaises(guest.QemuFailed):
+            self.run_with("time.sleep(20)\n")
+        with self.assertRaises(guest.QemuDied) as caught:
+            self.run_with("monitor(); os.kill(os.getpid(), signal.SIGSEGV)\n")
+        self.assertIn("signal 11", str(caught.exception))
+
+
+class SoakTest(unittest.TestCase):
+    """What is added up, and what the exit status says."""
+
+    def soak(self, *outcomes: tuple[str, int, dict[str, int]] | None,
+             ) -> tuple[int, str]:
+        """One boot after the other; None is a host that breaks."""
+        left = list(outcomes)
+        suite = load(SUITE)
+        boots = plan.boots(plan.select(suite, ["both"]), "", [K61], QEMUS[:1],
+                           BUILD)
+
+        def run_one(self: boot.Boot, _status: Any,
+                    listener: boot.Listener) -> None:
+            outcome = left.pop(0)
+            if not left:
+                one.in_a_row = soak.MOST_BROKEN
+            self.folder.mkdir(parents=True)
+            if outcome is None:
+                raise Broken("the emulated host hangs")
+            text, status, figures_of_it = outcome
+            (self.folder / "stdout").write_text(text, encoding="utf-8")
+            (self.folder / "stderr").touch()
+            (self.folder / soak.FIGURES).write_text(
+                json.dumps(figures_of_it), encoding="utf-8")
+            listener(self.plan.jobs[0], boot.Ended(status, self.folder))
+
+        out = io.StringIO()
+        with tempfile.TemporaryDirectory() as name, \
+                mock.patch.object(boot.Boot, "run", run_one), \
+                mock.patch.object(soak, "MOST_BROKEN", 3), \
+                contextlib.redirect_stdout(out):
+            one = soak.Soak(outer.Outer(Path("/q")),
+                            run.RunFolder(Path(name), False), 1.0,
+                            progress.Progress(io.StringIO()))
+            count = len(outcomes)
+            clock = iter([0.0] + [0.0] * (count - 1) + [1e9] * 3)
+            with mock.patch.object(soak.time, "monotonic",
+                                   lambda: next(clock)):
+                status = one.run(boots, 1)
+        return status, out.getvalue()
+
+    GOOD = ("1..1\nok 1 x\n", 0, {"raised": 5, "handled": 5, "lost": 0})
+    LOST = ("1..1\nnot ok 1 lost 2 of 5\n", 1,
+            {"raised": 5, "handled": 3, "lost": 2})
+    STILL = ("1..1\nBail out! broken: it stands still\n", 3, {})
+
+    def test_good(self) -> None:
+        status, text = self.soak(self.GOOD, self.GOOD)
+        self.assertEqual(status, 0)
+        self.assertIn("2 passed, 0 failed, 0 broken; raised 10, handled 10, "
+                      "lost 0", text)
+        self.assertEqual(len(text.splitlines()), 3)
+
+    def test_loss(self) -> None:
+        status, text = self.soak(self.GOOD, self.LOST, self.STILL)
+        self.assertEqual(status, 1)
+        self.assertIn("lost 2 of 5", text)
+        self.assertIn("1 passed, 1 failed, 1 broken; raised 10", text)
+
+    def test_broken(self) -> None:
+        for what in (self.STILL, None):
+            status, text = self.soak(self.GOOD, what)
+            self.assertEqual(status, 3)
+            self.assertIn("1 passed, 0 failed, 1 broken", text)
+
+
 class KernelTest(unittest.TestCase):
     """Other people's kernels, and modules."""
 
@@ -747,6 +967,8 @@ class CommandLineTest(unittest.TestCase):
                           ["run", "--dry-run", "--device-id", "x"],
                           ["run", "--dry-run", "--time-scale", "0"],
                           ["run", "--dry-run", "--modules", "/tmp"],
+                          ["soak"], ["soak", "--minutes", "0"],
+                          ["soak", "--minutes", "1", "no-such"],
                           ["shell"]):
             with self.subTest(arguments=arguments):
                 self.assertEqual(self.lab(*arguments)[0], 2)

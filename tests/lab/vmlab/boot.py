@@ -24,7 +24,7 @@ from typing import Any
 from . import initramfs, paths
 from .errors import Broken
 from .outer import Outer
-from .plan import BootPlan, Job
+from .plan import BootPlan, Guest, Job
 
 # Generous: they tell a hung machine from a slow one, nothing else.
 BOOT_LIMIT = 600.0
@@ -141,12 +141,19 @@ class Boot:
         for job in self.plan.jobs:
             place = jobs / job.name
             place.mkdir()
-            out = f"{INSIDE}/jobs/{job.name}"
             limit = int(job.timeout * self.scale + 0.5)
-            for name, text in (("command", job.command(out)),
+            for name, text in (("command", job.command(INSIDE, self.scale)),
                                ("timeout", f"{limit}\n"),
                                ("devices", " ".join(job.devices) + "\n")):
                 (place / name).write_text(text, encoding="utf-8")
+        if self.plan.guest:
+            self._write_guest(self.plan.guest)
+
+    def _write_guest(self, guest: Guest) -> None:
+        place = self.share / "plan" / "guest"
+        place.mkdir()
+        shutil.copyfile(guest.kernel.image, place / "vmlinuz")
+        initramfs.build_guest(guest.kernel, guest.program, place / "initramfs")
 
     def _start(self, interactive: bool) -> subprocess.Popen[bytes]:
         image = self.folder / "initramfs"

@@ -50,6 +50,7 @@ class Case:
     kernels: tuple[str, ...]    # where ours (and any other QEMU) must pass
     stock: dict[str, str]       # kernel: what is expected of Debian's QEMU
     stock_says: str             # regex that stock's failed assertion matches
+    guest: str = ""             # kernel of the guest that it boots, "" for none
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,10 +192,13 @@ def _case(file: Path, data: object, machines: dict[str, Machine]) -> Case:
         re.compile(says)
     except re.error as error:
         raise table.error(f"'stock_says' is no regex: {error}") from error
+    guest = table.take("guest", str, "")
+    if guest:
+        _known(table, "guest", (guest,))
     case = Case(name, shows, table.take("program", str),
                 table.strings("args", []), machine, devices,
                 table.number("timeout", 1, 24 * 3600, 120), kernels,
-                dict(stock), says)
+                dict(stock), says, guest)
     table.finish()
     return case
 
@@ -226,6 +230,12 @@ def load(file: Path) -> Suite:
                 for name, machine in top.take("machine", dict, {}).items()}
     cases = tuple(_case(file, case, machines)
                   for case in top.take("case", list, []))
+    for case in cases:
+        others = {other.guest for other in cases
+                  if other.machine is case.machine and other.guest}
+        if len(others) > 1:
+            raise Usage(f"{file}: cases of machine '{case.machine.name}' have "
+                        f"different guests: {', '.join(sorted(others))}")
     names = [case.name for case in cases]
     for name in names:
         if names.count(name) > 1:

@@ -18,6 +18,11 @@ from .plan import BootPlan, Job
 from .progress import Progress
 from .report import Report
 from .run import RunFolder
+from .soak import Soak
+
+
+# What soaks unless something else is said.
+SOAKED = "guest-*"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -56,6 +61,19 @@ def _parser() -> argparse.ArgumentParser:
                         help="keep the run's folder also after success")
     common.add_kernels(runner)
     common.add_host(runner)
+
+    soaker = command("soak", "keep cases going for a while, and add up")
+    soaker.add_argument("pattern", nargs="*", metavar="CASE",
+                        help=f"name or pattern (default: {SOAKED})")
+    soaker.add_argument("--minutes", metavar="N", type=float, required=True,
+                        help="for how long")
+    soaker.add_argument(
+        "--qemu", action="append", metavar="patched|debian|PATH",
+        help="QEMU under test; may be repeated (default: patched)")
+    soaker.add_argument("--keep", action="store_true",
+                        help="keep the folders of what passed, too")
+    common.add_kernels(soaker)
+    common.add_host(soaker)
 
     shell = command("shell", "a prompt inside, with the devices bound")
     shell.add_argument("--machine", metavar="NAME", default="main",
@@ -126,9 +144,10 @@ def _run_cases(options: argparse.Namespace) -> int:
     under_test = plan.qemus(options.qemu, build)
     if not options.dry_run:
         where.check()
+    guests = common.guest_kernels(chosen, progress, options.dry_run)
     found = common.wanted_kernels(options, list(kernels.DEBIAN), progress,
                                   options.dry_run)
-    plans = plan.boots(chosen, suite.preload, found, under_test, build)
+    plans = plan.boots(chosen, suite.preload, found, under_test, build, guests)
     if options.dry_run:
         return _dry_run(plans, where)
     plan.check_programs(plans)
@@ -139,11 +158,13 @@ def _run_cases(options: argparse.Namespace) -> int:
     good = False
     try:
         _boot_all(plans, where, folder, report, scale)
-        good = report.failed == 0
+        good = report.failed == report.broken == 0
     finally:
         report.finish()
         if folder.finish(good):
             progress.line(f"logs: {folder.path}")
+    if report.broken and not report.failed:
+        return EXIT_BROKEN
     return EXIT_OK if good else EXIT_FAILED
 
 
@@ -162,6 +183,32 @@ def _run(options: argparse.Namespace) -> int:
             print(f"# {line.strip()}")
         print(f"Bail out! the lab is broken: {first}", flush=True)
         return EXIT_BROKEN
+
+
+def _soak(options: argparse.Namespace) -> int:
+    progress = Progress()
+    if not 0 < options.minutes <= 100_000:
+        raise Usage("--minutes must be from 0 to 100000")
+    build = paths.build_folder(options.build_dir)
+    where = common.host(options)
+    scale = common.time_scale(options)
+    suite = cases.load(options.cases)
+    chosen = plan.select(suite, options.pattern or [SOAKED])
+    under_test = plan.qemus(options.qemu or [plan.PATCHED], build)
+    where.check()
+    guests = common.guest_kernels(chosen, progress)
+    found = common.wanted_kernels(options, list(kernels.DEBIAN), progress)
+    plans = plan.boots(chosen, suite.preload, found, under_test, build, guests)
+    plan.check_programs(plans)
+    folder = RunFolder(options.out or build / "lab", options.keep)
+    status = EXIT_BROKEN
+    try:
+        status = Soak(where, folder, scale, progress).run(plans,
+                                                          options.minutes)
+    finally:
+        if folder.finish(status == EXIT_OK):
+            progress.line(f"logs: {folder.path}")
+    return status
 
 
 def _shell(options: argparse.Namespace) -> int:
@@ -208,5 +255,6 @@ def _fetch(options: argparse.Namespace) -> int:
 def main() -> int:
     """The lab."""
     options = _parser().parse_args()
-    commands = {"list": _list, "run": _run, "shell": _shell, "fetch": _fetch}
+    commands = {"list": _list, "run": _run, "soak": _soak, "shell": _shell,
+                "fetch": _fetch}
     return guarded(lambda: commands[options.command](options), "lab")

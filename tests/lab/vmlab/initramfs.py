@@ -16,6 +16,8 @@ from .modules import ModuleTree
 BUSYBOX = Path("/bin/busybox")
 # What it takes to mount the root; everything else is loaded from there.
 MODULES = ["virtio_pci", "9p", "9pnet_virtio", "overlay"]
+# What it takes to use vfio-pci in a guest.
+GUEST_MODULES = ["vfio_pci", "vfio_iommu_type1"]
 
 
 class Archive:
@@ -65,16 +67,31 @@ def _busybox() -> bytes:
     return data
 
 
-def build(kernel: Kernel, image: Path) -> None:
-    """Writes the initramfs for a kernel: small enough to be made anew for each
-    boot, so that none can be stale."""
+def _base(kernel: Kernel, modules: list[str], init: Path) -> Archive:
     tree = ModuleTree(kernel.modules / kernel.release)
     archive = Archive()
     for folder in ("bin", "dev", "modules", "mnt", "proc", "sys"):
         archive.folder(folder)
     archive.file("bin/busybox", _busybox())
     archive.link("bin/sh", "busybox")
-    archive.file("init", (paths.LAB / "inside" / "init").read_bytes())
-    for number, path in enumerate(tree.closure(MODULES)):
+    archive.file("init", init.read_bytes())
+    for number, path in enumerate(tree.closure(modules)):
         archive.file(f"modules/{number:02d}.ko", tree.uncompressed(path), 0o644)
+    return archive
+
+
+def _write(archive: Archive, image: Path) -> None:
     image.write_bytes(gzip.compress(archive.finish(), compresslevel=1))
+
+
+def build(kernel: Kernel, image: Path) -> None:
+    """Writes the initramfs for a kernel: small enough to be made anew for each
+    boot, so that none can be stale."""
+    _write(_base(kernel, MODULES, paths.LAB / "inside" / "init"), image)
+
+
+def build_guest(kernel: Kernel, program: Path, image: Path) -> None:
+    """That of a Linux guest inside, which holds all that there is."""
+    archive = _base(kernel, GUEST_MODULES, paths.LAB / "guest" / "init")
+    archive.file(f"bin/{program.name}", program.read_bytes())
+    _write(archive, image)

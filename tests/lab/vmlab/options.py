@@ -8,7 +8,7 @@ import os
 import re
 from pathlib import Path
 
-from . import kernels, outer, paths
+from . import cases, kernels, outer, paths
 from .errors import Usage
 from .progress import Progress
 
@@ -110,6 +110,22 @@ def host(options: argparse.Namespace) -> outer.Outer:
                        options.device_id)
 
 
+def debian_kernel(name: str, progress: Progress,
+                  dry_run: bool) -> kernels.Kernel:
+    """One of Debian's; for a dry run nothing is fetched."""
+    if dry_run and not kernels.cached(name):
+        nowhere = Path("(to be fetched)")
+        return kernels.Kernel(name, name, nowhere, nowhere)
+    return kernels.get(name, progress.status)
+
+
+def guest_kernels(chosen: list[cases.Case], progress: Progress,
+                  dry_run: bool = False) -> dict[str, kernels.Kernel]:
+    """Those of the guests that these cases boot."""
+    return {name: debian_kernel(name, progress, dry_run)
+            for name in sorted({case.guest for case in chosen} - {""})}
+
+
 def wanted_kernels(options: argparse.Namespace, default: list[str],
                    progress: Progress,
                    dry_run: bool = False) -> list[kernels.Kernel]:
@@ -136,11 +152,8 @@ def wanted_kernels(options: argparse.Namespace, default: list[str],
             at = images.index(name)
             found.append(kernels.own(Path(name), modules[at],
                                      labels[at] if labels else None))
-        elif dry_run and not kernels.cached(name):
-            nowhere = Path("(to be fetched)")
-            found.append(kernels.Kernel(name, name, nowhere, nowhere))
         else:
-            found.append(kernels.get(name, progress.status))
+            found.append(debian_kernel(name, progress, dry_run))
     if len({kernel.name for kernel in found}) != len(found):
         raise Usage("two kernels of the same name (see --kernel-name)")
     return found

@@ -16,6 +16,7 @@ from .kernels import Kernel
 
 PATCHED = "patched"
 DEBIAN = "debian"
+GUEST_PROGRAM = "build/tests/lab/guest/vfio-msix-guest"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +32,14 @@ class Qemu:
 
 
 @dataclasses.dataclass(frozen=True)
+class Guest:
+    """The Linux guest that a job boots inside."""
+
+    kernel: Kernel
+    program: Path
+
+
+@dataclasses.dataclass(frozen=True)
 class Job:
     """One program run inside."""
 
@@ -42,16 +51,20 @@ class Job:
     preload: Path | None = None
     case: Case | None = None
     expected: str = ""
+    guest: Guest | None = None
 
-    def command(self, out: str) -> str:
+    def command(self, inside: str, scale: float = 1.0) -> str:
         """A shell script; {out} in an argument is the job's own folder."""
+        out = f"{inside}/jobs/{self.name}"
         preload = (f"export VFIO_MSIX_TEST_PRELOAD="
                    f"{shlex.quote(str(self.preload))}\n"
                    if self.preload else "")
+        guest = (f"export LAB_GUEST={shlex.quote(f'{inside}/plan/guest')}\n"
+                 f"export LAB_TIME_SCALE={scale}\n" if self.guest else "")
         words = [word.replace("{out}", out) for word in self.argv]
         return (f"export QTEST_QEMU_BINARY={shlex.quote(str(self.qemu.path))}\n"
                 f"export LAB_JOB_DIR={shlex.quote(out)}\n"
-                f"{preload}"
+                f"{preload}{guest}"
                 f"exec {shlex.join(words)}\n")
 
 
@@ -66,6 +79,11 @@ class BootPlan:
     @property
     def name(self) -> str:
         return f"{self.kernel.name}-{self.machine.name}"
+
+    @property
+    def guest(self) -> Guest | None:
+        """That of its jobs; a machine has one for all."""
+        return next((job.guest for job in self.jobs if job.guest), None)
 
 
 def qemus(wanted: list[str] | None, build: Path) -> list[Qemu]:
@@ -113,10 +131,12 @@ def expectation(case: Case, kernel: Kernel, qemu: Qemu) -> str | None:
 
 
 def boots(cases: list[Case], preload: str, kernels: list[Kernel],
-          under_test: list[Qemu], build: Path) -> list[BootPlan]:
+          under_test: list[Qemu], build: Path,
+          guests: dict[str, Kernel] | None = None) -> list[BootPlan]:
     """As few boots as possible: one for each kernel and distinct machine."""
     plans = []
     library = paths.in_build(preload, build) if preload else None
+    program = paths.in_build(GUEST_PROGRAM, build)
     for kernel in kernels:
         jobs: dict[str, list[Job]] = {}
         for case in cases:
@@ -130,7 +150,9 @@ def boots(cases: list[Case], preload: str, kernels: list[Kernel],
                 mine.append(Job(
                     f"{len(mine) + 1:03d}-{case.name}-{qemu.label}",
                     (str(paths.in_build(case.program, build)), *case.args),
-                    qemu, devices, case.timeout, library, case, expected))
+                    qemu, devices, case.timeout, library, case, expected,
+                    Guest((guests or {})[case.guest], program)
+                    if case.guest else None))
         machines = {case.machine.name: case.machine for case in cases}
         plans += [BootPlan(kernel, machines[name], tuple(mine))
                   for name, mine in jobs.items()]
@@ -145,7 +167,8 @@ def check_programs(plans: list[BootPlan]) -> None:
     for boot in plans:
         for job in boot.jobs:
             require(job.qemu)
-            for file in (Path(job.argv[0]), job.preload):
+            for file in (Path(job.argv[0]), job.preload,
+                         job.guest.program if job.guest else None):
                 if file and not file.is_file():
                     raise Broken(f"{file} is missing: it is not built yet, "
                                  "run make")

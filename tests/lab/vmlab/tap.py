@@ -14,12 +14,16 @@ TIMEOUT = "timeout"
 DIED = "QEMU died"      # of a signal, and the test with it
 CRASH = "crash"         # it died, or gave up, without a failed assertion
 NOT_RUN = "not run"     # it could not be started at all: the lab's fault
+BROKEN = "broken"       # what it tests with did not work: says nothing about QEMU
 NO_RESULT = "no result"  # it ran to its end without testing anything
 
 # What timeout(1) returns, and what shells return for a program that they
 # cannot start.
 STATUS_TIMEOUT = 124
 STATUS_NOT_RUN = (125, 126, 127)
+# What a program returns that could not measure, after "Bail out! broken: ...".
+STATUS_BROKEN = 3
+SAYS_BROKEN = re.compile(r"^Bail out! broken: (.*)", re.MULTILINE)
 
 # GLib's g_assert family aborts; its TAP then ends with a line like
 #   Bail out! ERROR:../tests/qtest/x.c:12:test_x: assertion failed (a == b)
@@ -81,6 +85,8 @@ def outcome(text: str, status: int, stderr: str = "") -> Outcome:
         return Outcome(TIMEOUT, "did not end in time")
     if status in STATUS_NOT_RUN:
         return Outcome(NOT_RUN, f"could not be started ({_death(status)})")
+    if status == STATUS_BROKEN and (broken := SAYS_BROKEN.search(text)):
+        return Outcome(BROKEN, broken[1])
     if assertion and HARNESS.search(assertion[1]):
         return Outcome(CRASH, "QEMU did not start or did not answer: "
                        + assertion[0].removeprefix("Bail out! "))

@@ -15,6 +15,7 @@ class Verdict:
 
     good: bool
     text: str
+    broken: bool = False    # nothing was learnt about QEMU
 
 
 def judge(expected: str, got: tap.Outcome, stock: bool,
@@ -23,6 +24,8 @@ def judge(expected: str, got: tap.Outcome, stock: bool,
     assertion of its own: a crash or a timeout could have any cause.  Where it
     is the death of QEMU itself that our patches prevent, that is said."""
     who = "stock QEMU" if stock else "QEMU"
+    if got.kind == tap.BROKEN:
+        return Verdict(False, f"broken: {got.reason}", True)
     if expected == "pass":
         if got.kind == tap.PASS:
             return Verdict(True, "passed")

@@ -1,0 +1,622 @@
+/*
+ * vfio-msix-guest: a driver that takes MSI-X vectors into use at run time
+ *
+ * Runs in a Linux guest and drives a device through the guest's own vfio-pci:
+ * so the guest's kernel, not a test's model of one, writes the MSI-X table.
+ * In each round one vector more is taken into use every few milliseconds, and
+ * every now and then one is masked and unmasked, while the device raises all
+ * that are in use.
+ *
+ * A vector is raised again only when its last interrupt was handled, as a queue
+ * is.  A lost one thus is a vector that stands still, and counts once; an extra
+ * one finds nothing to do.  The device is an msix-testdev, which raises what it
+ * is told to and counts what it had to drop because MSI-X was off on the host:
+ * so it shows what the guest was in danger of losing.
+ *
+ * Prints a JSON object a line.  The exit status says whether it could measure,
+ * not what.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#define _GNU_SOURCE
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/pci_regs.h>
+#include <linux/vfio.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+#include "hw/misc/msix-testdev-regs.h"
+
+#define MIN(a, b)       ((a) < (b) ? (a) : (b))
+#define MAX_VECTORS     256
+
+/* What takes longer is late, which is a figure and no verdict. */
+#define LATE_NS         1000000000ull
+
+/* How often a line is to show that the guest is alive */
+#define ALIVE_MS        1000
+
+/* How long nothing is masked, at the end of a round */
+#define REST_MS         1000
+
+typedef struct Vector {
+    int fd;
+    /* Held while it is raised, so that nobody raises it once held is set */
+    pthread_mutex_t lock;
+    bool held;
+    _Atomic uint64_t raised;
+    _Atomic uint64_t raised_at;
+    _Atomic uint64_t handled;
+} Vector;
+
+typedef struct Sums {
+    uint64_t raised;
+    uint64_t handled;
+    uint64_t lost;
+    uint64_t masks;
+    uint64_t dropped;
+    uint64_t disables;
+} Sums;
+
+static int device;
+static off_t bar0;
+/* volatile: these are registers */
+static volatile uint32_t *bar0_map;
+static uint32_t irq_flags;
+static int epoll_fd;
+
+static Vector vectors[MAX_VECTORS];
+static unsigned nr_vectors = 32;
+static unsigned nr_rounds = 8;
+static unsigned step_ms = 20;
+static unsigned nr_masks = 64;
+static unsigned patience_ms = 15000;
+
+static _Atomic unsigned in_use;
+
+/* The handler's own */
+static _Atomic uint64_t extra;
+static _Atomic uint64_t late;
+static _Atomic uint64_t slowest_ns;
+
+static uint64_t now_ns(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return ts.tv_sec * 1000000000ull + ts.tv_nsec;
+}
+
+static void sleep_ms(unsigned ms)
+{
+    usleep(ms * 1000);
+}
+
+/*
+ * The device
+ */
+
+static uint32_t read_register(unsigned offset)
+{
+    uint32_t value;
+
+    if (bar0_map) {
+        return bar0_map[offset / 4];
+    }
+    if (pread(device, &value, sizeof(value), bar0 + offset) != sizeof(value)) {
+        err(2, "read a register");
+    }
+    return value;
+}
+
+static void write_register(unsigned offset, uint32_t value)
+{
+    if (bar0_map) {
+        bar0_map[offset / 4] = value;
+    } else if (pwrite(device, &value, sizeof(value), bar0 + offset) !=
+               sizeof(value)) {
+        err(2, "write a register");
+    }
+}
+
+/* Without being bus master it cannot send a message. */
+static void enable_device(void)
+{
+    struct vfio_region_info config = {
+        .argsz = sizeof(config),
+        .index = VFIO_PCI_CONFIG_REGION_INDEX,
+    };
+    uint16_t command;
+
+    if (ioctl(device, VFIO_DEVICE_GET_REGION_INFO, &config)) {
+        err(2, "VFIO_DEVICE_GET_REGION_INFO");
+    }
+    if (pread(device, &command, sizeof(command),
+              config.offset + PCI_COMMAND) != sizeof(command)) {
+        err(2, "read the command register");
+    }
+    command |= PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER;
+    if (pwrite(device, &command, sizeof(command),
+               config.offset + PCI_COMMAND) != sizeof(command)) {
+        err(2, "write the command register");
+    }
+}
+
+static void open_device(const char *group_file, const char *name)
+{
+    struct vfio_region_info region = {
+        .argsz = sizeof(region),
+        .index = VFIO_PCI_BAR0_REGION_INDEX,
+    };
+    struct vfio_irq_info irq = {
+        .argsz = sizeof(irq),
+        .index = VFIO_PCI_MSIX_IRQ_INDEX,
+    };
+    int container, group;
+    void *map;
+
+    container = open("/dev/vfio/vfio", O_RDWR);
+    if (container < 0) {
+        err(2, "open /dev/vfio/vfio");
+    }
+    group = open(group_file, O_RDWR);
+    if (group < 0) {
+        err(2, "open %s", group_file);
+    }
+    if (ioctl(group, VFIO_GROUP_SET_CONTAINER, &container)) {
+        err(2, "VFIO_GROUP_SET_CONTAINER");
+    }
+    if (ioctl(container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU)) {
+        err(2, "VFIO_SET_IOMMU");
+    }
+    device = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, name);
+    if (device < 0) {
+        err(2, "VFIO_GROUP_GET_DEVICE_FD %s", name);
+    }
+    if (ioctl(device, VFIO_DEVICE_GET_REGION_INFO, &region)) {
+        err(2, "VFIO_DEVICE_GET_REGION_INFO");
+    }
+    if (ioctl(device, VFIO_DEVICE_GET_IRQ_INFO, &irq)) {
+        err(2, "VFIO_DEVICE_GET_IRQ_INFO");
+    }
+    if (irq.count < nr_vectors) {
+        errx(2, "the device has only %u vectors", irq.count);
+    }
+    if (irq.flags & VFIO_IRQ_INFO_NORESIZE) {
+        errx(2, "this guest's kernel cannot add MSI-X vectors at run time");
+    }
+    irq_flags = irq.flags;
+    bar0 = region.offset;
+    enable_device();
+    if (region.flags & VFIO_REGION_INFO_FLAG_MMAP) {
+        map = mmap(NULL, region.size, PROT_READ | PROT_WRITE, MAP_SHARED,
+                   device, region.offset);
+        bar0_map = map == MAP_FAILED ? NULL : map;
+    }
+    if (read_register(MSIX_TESTDEV_ID) != MSIX_TESTDEV_ID_VALUE) {
+        errx(2, "%s is no msix-testdev", name);
+    }
+}
+
+/* The trigger of one vector: -1 for none, by which the guest masks it */
+static void set_trigger(unsigned n, int fd)
+{
+    union {
+        struct vfio_irq_set set;
+        uint8_t bytes[sizeof(struct vfio_irq_set) + sizeof(int)];
+    } u = {
+        .set = {
+            .argsz = sizeof(u.bytes),
+            .flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
+            .index = VFIO_PCI_MSIX_IRQ_INDEX,
+            .start = n,
+            .count = 1,
+        },
+    };
+
+    memcpy(u.set.data, &fd, sizeof(fd));
+    if (ioctl(device, VFIO_DEVICE_SET_IRQS, &u.set)) {
+        err(2, "VFIO_DEVICE_SET_IRQS for vector %u", n);
+    }
+}
+
+static void disable_msix(void)
+{
+    struct vfio_irq_set set = {
+        .argsz = sizeof(set),
+        .flags = VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER,
+        .index = VFIO_PCI_MSIX_IRQ_INDEX,
+    };
+
+    if (ioctl(device, VFIO_DEVICE_SET_IRQS, &set)) {
+        err(2, "VFIO_DEVICE_SET_IRQS to disable MSI-X");
+    }
+}
+
+/*
+ * Who raises, and who handles
+ */
+
+static bool raise_vector(Vector *v)
+{
+    bool done = false;
+
+    pthread_mutex_lock(&v->lock);
+    if (!v->held && atomic_load(&v->raised) == atomic_load(&v->handled)) {
+        atomic_store(&v->raised_at, now_ns());
+        atomic_fetch_add(&v->raised, 1);
+        write_register(MSIX_TESTDEV_FIRE, v - vectors);
+        done = true;
+    }
+    pthread_mutex_unlock(&v->lock);
+    return done;
+}
+
+static void *raiser(void *opaque)
+{
+    unsigned n;
+    bool any;
+
+    while (true) {
+        any = false;
+        for (n = 0; n < atomic_load(&in_use); n++) {
+            any |= raise_vector(&vectors[n]);
+        }
+        if (!any) {
+            sched_yield();
+        }
+    }
+    return NULL;
+}
+
+static void handle(Vector *v)
+{
+    uint64_t events, raised, took;
+
+    if (read(v->fd, &events, sizeof(events)) != sizeof(events)) {
+        return;
+    }
+    raised = atomic_load(&v->raised);
+    if (raised == atomic_load(&v->handled)) {
+        atomic_fetch_add(&extra, events);
+        return;
+    }
+    took = now_ns() - atomic_load(&v->raised_at);
+    if (took > atomic_load(&slowest_ns)) {
+        atomic_store(&slowest_ns, took);
+    }
+    if (took > LATE_NS) {
+        atomic_fetch_add(&late, 1);
+    }
+    atomic_fetch_add(&extra, events - 1);
+    atomic_store(&v->handled, raised);
+}
+
+static void *handler(void *opaque)
+{
+    struct epoll_event events[32];
+    int i, count;
+
+    while (true) {
+        count = epoll_wait(epoll_fd, events, 32, -1);
+        for (i = 0; i < count; i++) {
+            handle(&vectors[events[i].data.u32]);
+        }
+    }
+    return NULL;
+}
+
+static pthread_t start_thread(void *(*function)(void *))
+{
+    pthread_t thread;
+    int ret = pthread_create(&thread, NULL, function, NULL);
+
+    if (ret) {
+        errx(2, "pthread_create: %s", strerror(ret));
+    }
+    return thread;
+}
+
+static void use_processor(pthread_t thread, int cpu)
+{
+    cpu_set_t cpus;
+    int ret;
+
+    CPU_ZERO(&cpus);
+    CPU_SET(cpu, &cpus);
+    ret = pthread_setaffinity_np(thread, sizeof(cpus), &cpus);
+    if (ret) {
+        errx(2, "cannot use processor %d: %s", cpu, strerror(ret));
+    }
+}
+
+/*
+ * The rounds
+ */
+
+static uint64_t sum(bool handled)
+{
+    uint64_t total = 0;
+    unsigned n;
+
+    for (n = 0; n < nr_vectors; n++) {
+        total += atomic_load(handled ? &vectors[n].handled
+                                     : &vectors[n].raised);
+    }
+    return total;
+}
+
+static void alive(unsigned round, const char *phase)
+{
+    static uint64_t last;
+    uint64_t now = now_ns();
+
+    if (now - last < ALIVE_MS * 1000000ull) {
+        return;
+    }
+    last = now;
+    printf("{\"alive\":%u,\"phase\":\"%s\",\"vectors\":%u,\"raised\":%" PRIu64
+           ",\"handled\":%" PRIu64 "}\n", round, phase, atomic_load(&in_use),
+           sum(false), sum(true));
+}
+
+static bool wait_until_handled(Vector *v, unsigned ms)
+{
+    unsigned waited;
+
+    for (waited = 0; waited < ms; waited++) {
+        if (atomic_load(&v->raised) == atomic_load(&v->handled)) {
+            return true;
+        }
+        sleep_ms(1);
+    }
+    return false;
+}
+
+static void hold(Vector *v, bool held)
+{
+    pthread_mutex_lock(&v->lock);
+    v->held = held;
+    pthread_mutex_unlock(&v->lock);
+}
+
+static unsigned random_below(unsigned limit)
+{
+    /* The same each time: what differs is time. */
+    static uint32_t state = 1;
+
+    state = state * 1664525 + 1013904223;
+    return (state >> 8) % limit;
+}
+
+/* Which processor is to get the interrupts that are requested from now on */
+static void choose_processor(unsigned cpu)
+{
+    char text[16];
+    int fd = open("/proc/irq/default_smp_affinity", O_WRONLY);
+    int length = snprintf(text, sizeof(text), "%x\n", 1u << cpu);
+
+    if (fd < 0 || write(fd, text, length) != length) {
+        err(2, "write /proc/irq/default_smp_affinity");
+    }
+    close(fd);
+}
+
+/*
+ * Masks a vector, has it raised meanwhile, and unmasks it, maybe for another
+ * processor: with interrupt remapping its message stays the same then.  The
+ * guest's kernel drops an interrupt that it has got and not yet handled when
+ * its handler is taken away: so that is waited for first.  A vector that stands
+ * still is left alone, or else its loss could not be seen any more.
+ */
+static bool mask_and_unmask(unsigned n, unsigned masked_ms)
+{
+    Vector *v = &vectors[n];
+
+    hold(v, true);
+    if (!wait_until_handled(v, 200)) {
+        hold(v, false);
+        return false;
+    }
+    set_trigger(n, -1);
+    hold(v, false);
+    sleep_ms(masked_ms);
+    choose_processor(random_below(2));
+    set_trigger(n, v->fd);
+    return true;
+}
+
+/* From here on nothing is raised, nor is anything about to be. */
+static void hold_all(void)
+{
+    unsigned n;
+
+    for (n = 0; n < nr_vectors; n++) {
+        hold(&vectors[n], true);
+    }
+    atomic_store(&in_use, 0);
+}
+
+/* How many vectors stand still for good */
+static unsigned wait_for_quiet(unsigned round)
+{
+    uint64_t handled, before = sum(true);
+    unsigned quiet = 0;
+
+    while ((handled = sum(true)) != sum(false) && quiet < patience_ms) {
+        quiet = handled == before ? quiet + 10 : 0;
+        before = handled;
+        sleep_ms(10);
+        alive(round, "quiet");
+    }
+    return sum(false) - sum(true);
+}
+
+static void play_round(unsigned round, Sums *sums)
+{
+    uint64_t masks = 0, raised = sum(false), handled = sum(true);
+    uint32_t dropped = read_register(MSIX_TESTDEV_DROPPED);
+    uint32_t disables = read_register(MSIX_TESTDEV_MSIX_DISABLES);
+    unsigned n, m, lost;
+
+    for (n = 0; n < nr_vectors; n++) {
+        set_trigger(n, vectors[n].fd);
+        hold(&vectors[n], false);
+        atomic_store(&in_use, n + 1);
+        alive(round, "grow");
+        sleep_ms(step_ms);
+        if (n % 4 == 3) {
+            masks += mask_and_unmask(random_below(n + 1), random_below(4));
+        }
+    }
+    for (m = 0; m < nr_masks; m++) {
+        masks += mask_and_unmask(random_below(nr_vectors), random_below(4));
+        alive(round, "mask");
+        sleep_ms(random_below(12));
+    }
+    /* nothing is masked for a while: KVM gets to have them all */
+    for (m = 0; m < REST_MS; m += 10) {
+        sleep_ms(10);
+        alive(round, "rest");
+    }
+    hold_all();
+    lost = wait_for_quiet(round);
+    raised = sum(false) - raised;
+    handled = sum(true) - handled;
+    /* The device has 32-bit counters, which wrap. */
+    dropped = read_register(MSIX_TESTDEV_DROPPED) - dropped;
+    disables = read_register(MSIX_TESTDEV_MSIX_DISABLES) - disables;
+    printf("{\"round\":%u,\"raised\":%" PRIu64 ",\"handled\":%" PRIu64
+           ",\"lost\":%u,\"masks\":%" PRIu64 ",\"dropped\":%u,"
+           "\"disables\":%u}\n",
+           round, raised, handled, lost, masks, dropped, disables);
+    sums->raised += raised;
+    sums->handled += handled;
+    sums->lost += lost;
+    sums->masks += masks;
+    sums->dropped += dropped;
+    sums->disables += disables;
+
+    disable_msix();
+    /* What was lost is counted, and the next round starts anew. */
+    for (n = 0; n < nr_vectors; n++) {
+        atomic_store(&vectors[n].handled, atomic_load(&vectors[n].raised));
+    }
+}
+
+static void make_vectors(void)
+{
+    struct epoll_event event = { .events = EPOLLIN };
+    unsigned n;
+
+    epoll_fd = epoll_create1(0);
+    if (epoll_fd < 0) {
+        err(2, "epoll_create1");
+    }
+    for (n = 0; n < nr_vectors; n++) {
+        pthread_mutex_init(&vectors[n].lock, NULL);
+        vectors[n].fd = eventfd(0, EFD_NONBLOCK);
+        event.data.u32 = n;
+        if (vectors[n].fd < 0 ||
+            epoll_ctl(epoll_fd, EPOLL_CTL_ADD, vectors[n].fd, &event)) {
+            err(2, "an eventfd for vector %u", n);
+        }
+    }
+}
+
+static unsigned number(const char *text, unsigned low, unsigned high)
+{
+    unsigned value;
+    char rest;
+
+    if (sscanf(text, "%u%c", &value, &rest) != 1 ||
+        value < low || value > high) {
+        errx(2, "%s is no number from %u to %u", text, low, high);
+    }
+    return value;
+}
+
+static void parse(int argc, char **argv)
+{
+    int option;
+
+    while ((option = getopt(argc, argv, "v:r:s:m:p:")) != -1) {
+        switch (option) {
+        case 'v':
+            nr_vectors = number(optarg, 2, MAX_VECTORS);
+            break;
+        case 'r':
+            nr_rounds = number(optarg, 1, 1000000);
+            break;
+        case 's':
+            step_ms = number(optarg, 0, 10000);
+            break;
+        case 'm':
+            nr_masks = number(optarg, 0, 1000000);
+            break;
+        case 'p':
+            patience_ms = number(optarg, 1, 1000000);
+            break;
+        default:
+            optind = argc;
+            break;
+        }
+    }
+    if (argc - optind != 2) {
+        errx(2, "usage: vfio-msix-guest [-v VECTORS] [-r ROUNDS] [-s STEP_MS] "
+             "[-m MASKS] [-p PATIENCE_MS] /dev/vfio/GROUP DEVICE");
+    }
+}
+
+int main(int argc, char **argv)
+{
+    Sums sums = { 0 };
+    uint64_t began;
+    unsigned round;
+
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    parse(argc, argv);
+    open_device(argv[optind], argv[optind + 1]);
+    make_vectors();
+    printf("{\"device\":\"%s\",\"irq-flags\":%u,\"mapped\":%s}\n",
+           argv[optind + 1], irq_flags, bar0_map ? "true" : "false");
+
+    /*
+     * Vectors are taken into use on processor 0, and raised on 1: with a single
+     * one nothing would be raised while the guest is away for that.
+     */
+    start_thread(handler);
+    use_processor(start_thread(raiser), 1);
+    use_processor(pthread_self(), 0);
+    began = now_ns();
+    for (round = 1; round <= nr_rounds; round++) {
+        play_round(round, &sums);
+        if (sums.lost) {
+            /* It takes long, and there is nothing more to be shown. */
+            break;
+        }
+    }
+    printf("{\"sum\":%u,\"vectors\":%u,\"raised\":%" PRIu64 ",\"handled\":%"
+           PRIu64 ",\"lost\":%" PRIu64 ",\"extra\":%" PRIu64 ",\"late\":%"
+           PRIu64 ",\"masks\":%" PRIu64 ",\"slowest-ms\":%" PRIu64
+           ",\"took-ms\":%" PRIu64 ",\"dropped\":%" PRIu64 ",\"disables\":%"
+           PRIu64 "}\n", MIN(round, nr_rounds), nr_vectors, sums.raised,
+           sums.handled, sums.lost, atomic_load(&extra), atomic_load(&late),
+           sums.masks, atomic_load(&slowest_ns) / 1000000,
+           (now_ns() - began) / 1000000, sums.dropped, sums.disables);
+    return 0;
+}
