@@ -983,39 +983,6 @@ static void test_block_retry(void)
     stop(&f);
 }
 
-/* INTx of the guest's one device, whichever pin of the I/O APIC it has */
-static bool guest_intx(Faulty *f)
-{
-    int pin;
-
-    for (pin = 16; pin < 24; pin++) {
-        if (qtest_get_irq(f->m.qts, pin)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void wait_for_guest_intx(Faulty *f, bool level)
-{
-    gint64 end = g_get_monotonic_time() + PATIENCE_S * G_USEC_PER_SEC;
-
-    while (guest_intx(f) != level) {
-        g_assert_cmpint(g_get_monotonic_time(), <, end);
-        g_usleep(100);
-    }
-}
-
-static void assert_intx_works(Faulty *f)
-{
-    qmsix_testdev_write(f->d, MSIX_TESTDEV_INTX, 0);
-    wait_for_guest_intx(f, false);
-    qmsix_testdev_write(f->d, MSIX_TESTDEV_INTX, 1);
-    wait_for_guest_intx(f, true);
-    qmsix_testdev_write(f->d, MSIX_TESTDEV_INTX, 0);
-    wait_for_guest_intx(f, false);
-}
-
 /* The device holds its line, and the host's line is free all the same */
 static void assert_parked(Faulty *f)
 {
@@ -1077,13 +1044,13 @@ static void test_enable_fails_intx(void)
         }
         g_assert_cmpint(qvfio_sim_counter(f.sim, "intx_unhandled"), ==,
                         unhandled);
-        g_assert_false(guest_intx(&f));
+        g_assert_true(qvfio_intx_low(f.d, 0));
         g_assert_cmphex(f.refused, ==, f.unmasked);
 
         if (round / 2 == 1) {
             /* the guest gives up on MSI-X, and finds out what it is about */
             disable(&f);
-            wait_for_guest_intx(&f, true);
+            g_assert_true(qmsix_testdev_eventually(f.d, 0, qvfio_intx_high));
             heal(&f);
         } else {
             if (round / 2 == 2) {
@@ -1101,9 +1068,10 @@ static void test_enable_fails_intx(void)
             disable(&f);
         }
         qmsix_testdev_write(f.d, MSIX_TESTDEV_CTRL, 0);
-        assert_intx_works(&f);
+        qmsix_testdev_write(f.d, MSIX_TESTDEV_INTX, 0);
+        qvfio_assert_intx_works(f.d);
         finish(&f);
-        assert_intx_works(&f);
+        qvfio_assert_intx_works(f.d);
     }
     stop(&f);
 }
@@ -1250,7 +1218,7 @@ static void test_reset_fails(const void *opaque)
             for (n = 0; n < HAD; n++) {
                 qmsix_testdev_ack(f.d, n);
             }
-            wait_for_guest_intx(&f, true);
+            g_assert_true(qmsix_testdev_eventually(f.d, 0, qvfio_intx_high));
         }
         if (round / 2) {
             heal(&f);
@@ -1263,11 +1231,12 @@ static void test_reset_fails(const void *opaque)
             qmsix_testdev_vector_write(f.d, n, MSIX_TESTDEV_VECTOR_PERIOD, 0);
         }
         qmsix_testdev_write(f.d, MSIX_TESTDEV_OUTSTANDING, ALL_USED);
-        assert_intx_works(&f);
+        qmsix_testdev_write(f.d, MSIX_TESTDEV_INTX, 0);
+        qvfio_assert_intx_works(f.d);
         use_some(&f);
         unmask(&f, HAD);
         finish(&f);
-        assert_intx_works(&f);
+        qvfio_assert_intx_works(f.d);
     }
     stop(&f);
 }

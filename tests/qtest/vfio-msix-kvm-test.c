@@ -73,7 +73,6 @@ static void test_routes_exhausted(void)
     QPCIBus *bus;
     QPCIDevice *pdev;
     QMsixTestdev a, b;
-    gint64 end;
     unsigned last;
 
     if (!first || !second) {
@@ -105,23 +104,12 @@ static void test_routes_exhausted(void)
 
     /* The last that asked for a route has none, and its messages come */
     last = b.vectors - 1;
-    end = g_get_monotonic_time() + PATIENCE_S * G_USEC_PER_SEC;
-    qmsix_testdev_fire(&b, last);
-    while (!qmsix_testdev_take(&b, last)) {
-        g_assert_cmpint(g_get_monotonic_time(), <, end);
-        g_usleep(1000);
-    }
-    qmsix_testdev_ack(&b, last);
+    g_assert_true(qmsix_testdev_delivers(&b, last));
 
     /* one by one they are as good as all at once */
     qmsix_testdev_mask(&b, last);
     qmsix_testdev_unmask(&b, last);
-    end = g_get_monotonic_time() + PATIENCE_S * G_USEC_PER_SEC;
-    qmsix_testdev_fire(&b, last);
-    while (!qmsix_testdev_take(&b, last)) {
-        g_assert_cmpint(g_get_monotonic_time(), <, end);
-        g_usleep(1000);
-    }
+    g_assert_true(qmsix_testdev_delivers(&b, last));
 
 out:
     pdev = a.dev;
@@ -213,34 +201,11 @@ static unsigned count_lines(Logged *l, const char *words)
  */
 static unsigned count_fds(Logged *l, unsigned *eventfds)
 {
-    g_autofree char *pid = NULL, *folder = NULL;
-    g_autoptr(GHashTable) ids = g_hash_table_new(g_direct_hash, NULL);
-    const char *name;
-    unsigned n = 0;
-    GDir *dir;
+    g_autofree char *pid = NULL;
     bool ok = g_file_get_contents(l->pidfile, &pid, NULL, NULL);
 
     g_assert_true(ok);
-    folder = g_strdup_printf("/proc/%s/fdinfo", g_strstrip(pid));
-    dir = g_dir_open(folder, 0, NULL);
-    g_assert_nonnull(dir);
-    while ((name = g_dir_read_name(dir))) {
-        g_autofree char *path = g_build_filename(folder, name, NULL);
-        g_autofree char *text = NULL;
-        char *id;
-
-        n++;
-        if (g_file_get_contents(path, &text, NULL, NULL)) {
-            id = strstr(text, "eventfd-id:");
-            if (id) {
-                g_hash_table_add(ids, GINT_TO_POINTER(
-                    atoi(id + strlen("eventfd-id:")) + 1));
-            }
-        }
-    }
-    g_dir_close(dir);
-    *eventfds = g_hash_table_size(ids);
-    return n;
+    return qvfio_count_fds(atoi(pid), eventfds);
 }
 
 static bool is_listener(QVfioMachine *m, unsigned n, const char *listener)
@@ -262,16 +227,6 @@ static void await_kvm(QVfioMachine *m, unsigned count)
            qvfio_machine_listeners(m, "kvm") < count) {
         g_assert_cmpint(g_get_monotonic_time(), <, end);
         g_usleep(2000);
-    }
-}
-
-static void await_pending(QVfioMachine *m, unsigned n)
-{
-    gint64 end = g_get_monotonic_time() + PATIENCE_S * G_USEC_PER_SEC;
-
-    while (!qmsix_testdev_pending(&m->dev, n)) {
-        g_assert_cmpint(g_get_monotonic_time(), <, end);
-        g_usleep(1000);
     }
 }
 
@@ -308,7 +263,7 @@ static void test_replay(void)
 
     qmsix_testdev_unmask(&m.dev, 2);
     g_assert_cmpint(qvfio_machine_stat(&m, "replays"), ==, 3);
-    await_pending(&m, 1);
+    g_assert_true(qmsix_testdev_eventually(&m.dev, 1, qmsix_testdev_pending));
     /* QEMU's main loop has been by, and it was none of its business */
     g_assert_false(qmsix_testdev_take(&m.dev, 0));
     g_assert_false(qmsix_testdev_pending(&m.dev, 0));
@@ -391,7 +346,8 @@ static void test_function_mask(void)
     qmsix_testdev_function_mask(l.d, true);
     g_assert_cmpuint(qvfio_machine_listeners(&l.m, "kvm"), ==, 0);
     qmsix_testdev_fire(l.d, count - 1);
-    await_pending(&l.m, count - 1);
+    g_assert_true(qmsix_testdev_eventually(l.d, count - 1,
+                                           qmsix_testdev_pending));
     qmsix_testdev_function_mask(l.d, false);
     await_kvm(&l.m, count);
     g_assert_cmpuint(qvfio_log_count(set_irqs_calls), ==, calls);
@@ -451,7 +407,8 @@ static void test_masked_around(void)
     for (i = 0; i < 500; i++) {
         qmsix_testdev_mask(l.d, 0);
         qmsix_testdev_fire(l.d, 0);
-        await_pending(&l.m, 0);
+        g_assert_true(qmsix_testdev_eventually(l.d, 0,
+                                           qmsix_testdev_pending));
         qmsix_testdev_unmask(l.d, 0);
     }
     s = (g_get_monotonic_time() - start_us) / G_USEC_PER_SEC;

@@ -16,7 +16,7 @@
  * Nothing passes or fails by speed.  What must come is waited for generously.
  * That something can come no more is concluded from what the device has
  * raised, and on the simulated host also from what QEMU's main loop must have
- * done by then, see fence().
+ * done by then, see qvfio_fence().
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -214,22 +214,6 @@ static unsigned below(GRand *rand, unsigned n)
 static bool rarely(GRand *rand, unsigned n)
 {
     return !below(rand, n);
-}
-
-/*
- * Pass through QEMU's main loop often enough for it to have handled every
- * eventfd signalled before: each command is read by a pass of its own, a pass
- * handles all that was signalled when it began, and what the device is told to
- * raise it has signalled before the command is answered.  The latter holds for
- * the simulated host only: others leave interrupts to another CPU.
- */
-static void fence(QMsixTestdev *d)
-{
-    unsigned i;
-
-    for (i = 0; i < 3; i++) {
-        qmsix_testdev_read(d, MSIX_TESTDEV_STATUS);
-    }
 }
 
 /*
@@ -777,7 +761,7 @@ static void quiet(Guest *g)
     check_counters(g);
 
     if (simulated) {
-        fence(g->d);
+        qvfio_fence(g->d);
     }
     take_all(g);
     if (!g->on) {
@@ -970,20 +954,11 @@ static char *new_file(void)
 /* Descriptors of the process that has put its number into a file */
 static unsigned count_fds(const char *pidfile)
 {
-    g_autofree char *pid = NULL, *path = NULL;
-    GDir *dir;
-    unsigned n = 0;
+    g_autofree char *pid = NULL;
     bool ok = g_file_get_contents(pidfile, &pid, NULL, NULL);
 
     g_assert_true(ok);
-    path = g_strdup_printf("/proc/%s/fd", g_strstrip(pid));
-    dir = g_dir_open(path, 0, NULL);
-    g_assert_nonnull(dir);
-    while (g_dir_read_name(dir)) {
-        n++;
-    }
-    g_dir_close(dir);
-    return n;
+    return qvfio_count_fds(atoi(pid), NULL);
 }
 
 static char *read_log(void)

@@ -24,9 +24,6 @@
 #include "libqos/vfio-machine.h"
 #include "libqos/vfio-sim.h"
 
-/* For what must come: only a test that is about to fail waits that long */
-#define PATIENCE_S 30
-
 /* Vectors that are unmasked one by one; the device may have more */
 #define MANY 64
 
@@ -91,60 +88,6 @@ static void stop(Growing *g)
 static uint32_t disables(Growing *g)
 {
     return qmsix_testdev_read(g->d, MSIX_TESTDEV_MSIX_DISABLES);
-}
-
-static bool eventually(bool (*condition)(QMsixTestdev *d, unsigned n),
-                       QMsixTestdev *d, unsigned n)
-{
-    gint64 end = g_get_monotonic_time() + PATIENCE_S * G_USEC_PER_SEC;
-
-    while (!condition(d, n)) {
-        if (g_get_monotonic_time() > end) {
-            return false;
-        }
-        g_usleep(1000);
-    }
-    return true;
-}
-
-/*
- * QEMU signals before a guest's access ends, and each command of the test goes
- * through its main loop, where signals are handled.
- */
-static void fence(QMsixTestdev *d)
-{
-    unsigned i;
-
-    for (i = 0; i < 3; i++) {
-        qmsix_testdev_read(d, MSIX_TESTDEV_STATUS);
-    }
-}
-
-/* INTx of a device on the root bus, whichever pin of the I/O APIC it has */
-static bool intx_high(QMsixTestdev *d, unsigned n)
-{
-    int pin;
-
-    for (pin = 16; pin < 24; pin++) {
-        if (qtest_get_irq(d->qts, pin)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool intx_low(QMsixTestdev *d, unsigned n)
-{
-    return !intx_high(d, n);
-}
-
-static void assert_intx_works(QMsixTestdev *d)
-{
-    g_assert_true(eventually(intx_low, d, 0));
-    qmsix_testdev_write(d, MSIX_TESTDEV_INTX, 1);
-    g_assert_true(eventually(intx_high, d, 0));
-    qmsix_testdev_write(d, MSIX_TESTDEV_INTX, 0);
-    g_assert_true(eventually(intx_low, d, 0));
 }
 
 /*
@@ -233,7 +176,7 @@ static void assert_grows(unsigned limit, unsigned firing)
                     (int64_t)count * reenables);
 
     for (n = 0; n < count; n++) {
-        fence(g.d);
+        qvfio_fence(g.d);
         qmsix_testdev_take(g.d, n);
         g_assert_true(qmsix_testdev_delivers(g.d, n));
     }
@@ -316,22 +259,22 @@ static void test_who(void)
     /* enabling MSI-X has taken one vector of the host's */
     qmsix_testdev_unmask(d, 0);
     assert_replays(&g, 0, 0);
-    fence(d);
+    qvfio_fence(d);
     g_assert_cmpuint(qmsix_testdev_take_all(d, NULL), ==, 0);
 
     /* room for two */
     qmsix_testdev_unmask(d, 1);
     assert_replays(&g, 1, 1);
-    g_assert_true(eventually(qmsix_testdev_take, d, 0));
+    g_assert_true(qmsix_testdev_eventually(d, 0, qmsix_testdev_take));
     g_assert_true(qmsix_testdev_delivers(d, 1));
 
     /* room for four, with vector 0 masked */
     qmsix_testdev_mask(d, 0);
     qmsix_testdev_unmask(d, 2);
     assert_replays(&g, 2, 3);
-    g_assert_true(eventually(qmsix_testdev_take, d, 1));
-    g_assert_true(eventually(qmsix_testdev_pending, d, 0));
-    fence(d);
+    g_assert_true(qmsix_testdev_eventually(d, 1, qmsix_testdev_take));
+    g_assert_true(qmsix_testdev_eventually(d, 0, qmsix_testdev_pending));
+    qvfio_fence(d);
     g_assert_cmpuint(qmsix_testdev_take_all(d, NULL), ==, 0);
     g_assert_false(qmsix_testdev_pending(d, 1));
     g_assert_false(qmsix_testdev_pending(d, 2));
@@ -339,15 +282,15 @@ static void test_who(void)
 
     /* which gets it when it is unmasked, once */
     qmsix_testdev_unmask(d, 0);
-    g_assert_true(eventually(qmsix_testdev_take, d, 0));
+    g_assert_true(qmsix_testdev_eventually(d, 0, qmsix_testdev_take));
     g_assert_false(qmsix_testdev_pending(d, 0));
-    fence(d);
+    qvfio_fence(d);
     g_assert_cmpuint(qmsix_testdev_take_all(d, NULL), ==, 0);
 
     /* there is room for this one */
     qmsix_testdev_unmask(d, 3);
     assert_replays(&g, 2, 3);
-    fence(d);
+    qvfio_fence(d);
     g_assert_cmpuint(qmsix_testdev_take_all(d, NULL), ==, 0);
 
     /* masks and unmasks are no occasion, nor is MSI-X off and on */
@@ -358,13 +301,13 @@ static void test_who(void)
     qmsix_testdev_enable(d, false);
     qmsix_testdev_enable(d, true);
     assert_replays(&g, 2, 3);
-    fence(d);
+    qvfio_fence(d);
     g_assert_cmpuint(qmsix_testdev_take_all(d, NULL), ==, 0);
 
     /* all under the function mask, which leaves pending bits */
     qmsix_testdev_unmask(d, 4);
     assert_replays(&g, 3, 3 + 4);
-    fence(d);
+    qvfio_fence(d);
     qmsix_testdev_take_all(d, NULL);
     qmsix_testdev_mask(d, 5);
     qmsix_testdev_function_mask(d, true);
@@ -374,28 +317,6 @@ static void test_who(void)
     assert_replays(&g, 3, 7);
     g_assert_true(qmsix_testdev_delivers(d, 7));
 
-    stop(&g);
-}
-
-/* A vector's interrupt from before its first unmask survives, too */
-static void test_pending_before_use(void)
-{
-    Growing g;
-
-    if (!need_device()) {
-        return;
-    }
-
-    start(&g, "", "");
-    qmsix_testdev_enable(g.d, true);
-    qmsix_testdev_unmask(g.d, 0);
-    qmsix_testdev_fire(g.d, 3);
-    qmsix_testdev_fire(g.d, 6);
-    qmsix_testdev_unmask(g.d, 1);
-    qmsix_testdev_unmask(g.d, 3);
-    g_assert_true(eventually(qmsix_testdev_take, g.d, 3));
-    qmsix_testdev_unmask(g.d, 6);
-    g_assert_true(eventually(qmsix_testdev_take, g.d, 6));
     stop(&g);
 }
 
@@ -428,8 +349,8 @@ static void test_intx_meanwhile(void)
     g_assert_nonnull(pdev_2);
     qmsix_testdev_init(&d2, pdev_2, &g.m.alloc);
     qtest_irq_intercept_in(g.m.qts, "ioapic");
-    assert_intx_works(g.d);
-    assert_intx_works(&d2);
+    qvfio_assert_intx_works(g.d);
+    qvfio_assert_intx_works(&d2);
 
     qmsix_testdev_enable(g.d, true);
     qmsix_testdev_write(g.d, MSIX_TESTDEV_CTRL,
@@ -437,7 +358,7 @@ static void test_intx_meanwhile(void)
     for (n = 0; n < MIN(g.d->vectors, 32); n++) {
         /* the other's level holds through it, and falls when it falls */
         qmsix_testdev_write(&d2, MSIX_TESTDEV_INTX, 1);
-        g_assert_true(eventually(intx_high, &d2, 0));
+        g_assert_true(qmsix_testdev_eventually(&d2, 0, qvfio_intx_high));
         if (n) {
             fire_in_window(&g);
         }
@@ -446,9 +367,9 @@ static void test_intx_meanwhile(void)
             qmsix_testdev_vector_write(g.d, n, MSIX_TESTDEV_VECTOR_PERIOD,
                                        300);
         }
-        g_assert_true(intx_high(&d2, 0));
+        g_assert_true(qvfio_intx_high(&d2, 0));
         qmsix_testdev_write(&d2, MSIX_TESTDEV_INTX, 0);
-        g_assert_true(eventually(intx_low, &d2, 0));
+        g_assert_true(qmsix_testdev_eventually(&d2, 0, qvfio_intx_low));
         qmsix_account_service(&g.a);
     }
     qmsix_account_settle(&g.a);
@@ -460,12 +381,12 @@ static void test_intx_meanwhile(void)
                          0);
     }
     g_assert_cmpuint(g.a.lost, ==, 0);
-    assert_intx_works(&d2);
+    qvfio_assert_intx_works(&d2);
 
     qmsix_testdev_write(g.d, MSIX_TESTDEV_CTRL, 0);
     qmsix_testdev_enable(g.d, false);
-    assert_intx_works(g.d);
-    assert_intx_works(&d2);
+    qvfio_assert_intx_works(g.d);
+    qvfio_assert_intx_works(&d2);
 
     qmsix_testdev_free(&d2);
     g_free(pdev_2);
@@ -483,8 +404,6 @@ int main(int argc, char **argv)
     qtest_add_func("vfio-msix-replay/grow-all", test_grow_all);
     qtest_add_func("vfio-msix-replay/off", test_off);
     qtest_add_func("vfio-msix-replay/who", test_who);
-    qtest_add_func("vfio-msix-replay/pending-before-use",
-                   test_pending_before_use);
     qtest_add_func("vfio-msix-replay/intx-meanwhile", test_intx_meanwhile);
 
     return g_test_run();

@@ -62,38 +62,6 @@ static gint64 patience_end(void)
     return g_get_monotonic_time() + PATIENCE_S * G_USEC_PER_SEC;
 }
 
-static bool eventually(bool (*condition)(QMsixTestdev *d, unsigned n),
-                       QMsixTestdev *d, unsigned n)
-{
-    gint64 end = patience_end();
-
-    while (!condition(d, n)) {
-        if (g_get_monotonic_time() > end) {
-            return false;
-        }
-        g_usleep(1000);
-    }
-    return true;
-}
-
-/* INTx of the one device there is, whichever pin of the I/O APIC it has */
-static bool intx_high(QMsixTestdev *d, unsigned n)
-{
-    int pin;
-
-    for (pin = 16; pin < 24; pin++) {
-        if (qtest_get_irq(d->qts, pin)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool intx_low(QMsixTestdev *d, unsigned n)
-{
-    return !intx_high(d, n);
-}
-
 /* The vector delivers an interrupt */
 static void assert_delivers(QMsixTestdev *d, unsigned n)
 {
@@ -146,16 +114,11 @@ static unsigned count_refusals(const char *path, const char *name,
 
 /*
  * Where vectors cannot be added one by one, QEMU may have signalled those that
- * are in use for good measure, which is done before the guest's access ends.
- * Each of its commands goes through QEMU's main loop, where they are delivered.
+ * are in use for good measure.
  */
 static void take_replays(QMsixTestdev *d)
 {
-    unsigned i;
-
-    for (i = 0; i < 3; i++) {
-        qmsix_testdev_read(d, MSIX_TESTDEV_STATUS);
-    }
+    qvfio_fence(d);
     qmsix_testdev_take_all(d, NULL);
 }
 
@@ -469,15 +432,6 @@ static void test_enable_again(void)
     qvfio_machine_stop(&m);
 }
 
-static void assert_intx_works(QMsixTestdev *d)
-{
-    g_assert_true(intx_low(d, 0));
-    qmsix_testdev_write(d, MSIX_TESTDEV_INTX, 1);
-    g_assert_true(eventually(intx_high, d, 0));
-    qmsix_testdev_write(d, MSIX_TESTDEV_INTX, 0);
-    g_assert_true(eventually(intx_low, d, 0));
-}
-
 /* MSI-X reaches the host with no vector in use, and INTx works afterwards */
 static void test_enable_none_then_intx(void)
 {
@@ -501,7 +455,7 @@ static void test_enable_none_then_intx(void)
                         MSIX_TESTDEV_STATUS_MSIX, ==, 0);
         g_assert_cmpint(qvfio_host_vectors(device), <=, 0);
 
-        assert_intx_works(&m.dev);
+        qvfio_assert_intx_works(&m.dev);
     }
 
     /* and vector 0 is as good as any */
@@ -524,7 +478,7 @@ static void test_masked_then_intx(void)
 
     qvfio_machine_start(&m, device, "", "");
     qtest_irq_intercept_in(m.qts, "ioapic");
-    assert_intx_works(&m.dev);
+    qvfio_assert_intx_works(&m.dev);
 
     for (round = 0; round < 3; round++) {
         qmsix_testdev_enable(&m.dev, true);
@@ -536,7 +490,7 @@ static void test_masked_then_intx(void)
             qmsix_testdev_mask(&m.dev, n);
         }
         qmsix_testdev_enable(&m.dev, false);
-        assert_intx_works(&m.dev);
+        qvfio_assert_intx_works(&m.dev);
     }
 
     qvfio_machine_stop(&m);
@@ -567,7 +521,7 @@ static void msi_works(QMsixTestdev *d, unsigned log2_count)
 
     for (n = 0; n < 1u << log2_count; n++) {
         qmsix_testdev_fire(d, n);
-        g_assert_true(eventually(msi_has_come, d, n));
+        g_assert_true(qmsix_testdev_eventually(d, n, msi_has_come));
         g_assert_true(qmsix_testdev_take(d, 0));
         qmsix_testdev_ack(d, n);
     }
@@ -678,12 +632,13 @@ static void test_mask_pending(void)
     for (n = 0; n < 4; n++) {
         qmsix_testdev_mask(&m.dev, n);
         qmsix_testdev_fire(&m.dev, n);
-        g_assert_true(eventually(qmsix_testdev_pending, &m.dev, n));
+        g_assert_true(qmsix_testdev_eventually(&m.dev, n,
+                                               qmsix_testdev_pending));
         g_assert_false(qmsix_testdev_take(&m.dev, n));
         assert_delivers(&m.dev, (n + 1) % 4); /* the others are not concerned */
 
         qmsix_testdev_unmask(&m.dev, n);
-        g_assert_true(eventually(qmsix_testdev_take, &m.dev, n));
+        g_assert_true(qmsix_testdev_eventually(&m.dev, n, qmsix_testdev_take));
         g_assert_false(qmsix_testdev_pending(&m.dev, n));
         qmsix_testdev_ack(&m.dev, n);
 
@@ -705,7 +660,7 @@ static void assert_pends(QMsixTestdev *d, unsigned n)
     if (getenv("VFIO_SIM")) {
         g_assert_true(qmsix_testdev_pending(d, n));
     } else {
-        g_assert_true(eventually(qmsix_testdev_pending, d, n));
+        g_assert_true(qmsix_testdev_eventually(d, n, qmsix_testdev_pending));
     }
     g_assert_false(qmsix_testdev_take(d, n));
 }
@@ -713,7 +668,7 @@ static void assert_pends(QMsixTestdev *d, unsigned n)
 static void assert_comes_once(QMsixTestdev *d, unsigned n)
 {
     qmsix_testdev_unmask(d, n);
-    g_assert_true(eventually(qmsix_testdev_take, d, n));
+    g_assert_true(qmsix_testdev_eventually(d, n, qmsix_testdev_take));
     g_assert_false(qmsix_testdev_pending(d, n));
     qmsix_testdev_ack(d, n);
     take_replays(d);
@@ -765,7 +720,7 @@ static void test_pba(void)
         assert_pends(d, 2);
         assert_pends(d, 20 + round);
         qmsix_testdev_function_mask(d, false);
-        g_assert_true(eventually(qmsix_testdev_take, d, 2));
+        g_assert_true(qmsix_testdev_eventually(d, 2, qmsix_testdev_take));
         qmsix_testdev_ack(d, 2);
         g_assert_false(qmsix_testdev_pending(d, 2));
         g_assert_true(qmsix_testdev_pending(d, 20 + round));
@@ -809,13 +764,14 @@ static void test_function_mask(void)
     qmsix_testdev_function_mask(&m.dev, true);
     for (n = 0; n < 8; n++) {
         qmsix_testdev_fire(&m.dev, n);
-        g_assert_true(eventually(qmsix_testdev_pending, &m.dev, n));
+        g_assert_true(qmsix_testdev_eventually(&m.dev, n,
+                                               qmsix_testdev_pending));
     }
     g_assert_cmpuint(qmsix_testdev_take_all(&m.dev, NULL), ==, 0);
 
     qmsix_testdev_function_mask(&m.dev, false);
     for (n = 0; n < 7; n++) {
-        g_assert_true(eventually(qmsix_testdev_take, &m.dev, n));
+        g_assert_true(qmsix_testdev_eventually(&m.dev, n, qmsix_testdev_take));
         g_assert_false(qmsix_testdev_pending(&m.dev, n));
         qmsix_testdev_ack(&m.dev, n);
     }
@@ -824,7 +780,7 @@ static void test_function_mask(void)
     g_assert_true(qmsix_testdev_pending(&m.dev, 7));
     g_assert_false(qmsix_testdev_take(&m.dev, 7));
     qmsix_testdev_unmask(&m.dev, 7);
-    g_assert_true(eventually(qmsix_testdev_take, &m.dev, 7));
+    g_assert_true(qmsix_testdev_eventually(&m.dev, 7, qmsix_testdev_take));
     qmsix_testdev_ack(&m.dev, 7);
 
     for (n = 0; n < 8; n++) {
@@ -862,7 +818,8 @@ static void test_message_changed(void)
         if (round & 1) {
             /* fired while masked, it leaves with the message of the unmask */
             qmsix_testdev_fire(d, 2);
-            g_assert_true(eventually(qmsix_testdev_pending, d, 2));
+            g_assert_true(qmsix_testdev_eventually(d, 2,
+                                                   qmsix_testdev_pending));
             qmsix_testdev_unmask(d, 2);
         } else {
             qmsix_testdev_unmask(d, 2);
@@ -1038,7 +995,8 @@ static void test_flr_goes_on(void)
         for (i = 0; i < G_N_ELEMENTS(used); i++) {
             qmsix_testdev_mask(&m.dev, used[i]);
             qmsix_testdev_fire(&m.dev, used[i]);
-            g_assert_true(eventually(qmsix_testdev_pending, &m.dev, used[i]));
+            g_assert_true(qmsix_testdev_eventually(&m.dev, used[i],
+                                                   qmsix_testdev_pending));
             qmsix_testdev_unmask(&m.dev, used[i]);
             assert_delivers(&m.dev, used[i]);
         }
@@ -1089,7 +1047,7 @@ static void test_restored(void)
         qmsix_testdev_set_default_message(d, n);
     }
     qmsix_testdev_function_mask(d, false);
-    g_assert_true(eventually(qmsix_testdev_take, d, 1));
+    g_assert_true(qmsix_testdev_eventually(d, 1, qmsix_testdev_take));
     qmsix_testdev_ack(d, 1);
     qmsix_testdev_unmask(d, 3);
     for (n = 0; n < 4; n++) {

@@ -225,16 +225,25 @@ bool qmsix_testdev_take(QMsixTestdev *d, unsigned n)
     return true;
 }
 
-bool qmsix_testdev_delivers(QMsixTestdev *d, unsigned n)
+bool qmsix_testdev_eventually(QMsixTestdev *d, unsigned n,
+                              bool (*condition)(QMsixTestdev *d, unsigned n))
 {
     gint64 end = g_get_monotonic_time() + PATIENCE_S * G_USEC_PER_SEC;
 
-    qmsix_testdev_fire(d, n);
-    while (!qmsix_testdev_take(d, n)) {
+    while (!condition(d, n)) {
         if (g_get_monotonic_time() > end) {
             return false;
         }
         g_usleep(100);
+    }
+    return true;
+}
+
+bool qmsix_testdev_delivers(QMsixTestdev *d, unsigned n)
+{
+    qmsix_testdev_fire(d, n);
+    if (!qmsix_testdev_eventually(d, n, qmsix_testdev_take)) {
+        return false;
     }
     qmsix_testdev_ack(d, n);
     return true;

@@ -264,6 +264,19 @@ uint32_t qmsix_testdev_message(QMsixTestdev *d, unsigned n);
 bool qmsix_testdev_take(QMsixTestdev *d, unsigned n);
 
 /**
+ * qmsix_testdev_eventually:
+ * @d: the device
+ * @n: the vector
+ * @condition: like qmsix_testdev_pending() or qmsix_testdev_take()
+ *
+ * Waits far longer than it can take.
+ *
+ * Returns: true as soon as @condition does
+ */
+bool qmsix_testdev_eventually(QMsixTestdev *d, unsigned n,
+                              bool (*condition)(QMsixTestdev *d, unsigned n));
+
+/**
  * qmsix_testdev_delivers:
  * @d: the device
  * @n: the vector

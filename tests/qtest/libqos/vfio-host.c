@@ -113,6 +113,36 @@ int qvfio_host_vectors(const char *device)
     return n;
 }
 
+unsigned qvfio_count_fds(int pid, unsigned *eventfds)
+{
+    g_autofree char *folder = g_strdup_printf("/proc/%d/fdinfo", pid);
+    g_autoptr(GHashTable) ids = g_hash_table_new(g_direct_hash, NULL);
+    GDir *dir = g_dir_open(folder, 0, NULL);
+    const char *name;
+    unsigned n = 0;
+
+    g_assert_nonnull(dir);
+    while ((name = g_dir_read_name(dir))) {
+        g_autofree char *path = g_build_filename(folder, name, NULL);
+        g_autofree char *text = NULL;
+        const char *id;
+
+        n++;
+        if (eventfds && g_file_get_contents(path, &text, NULL, NULL)) {
+            id = strstr(text, "eventfd-id:");
+            if (id) {
+                g_hash_table_add(ids, GINT_TO_POINTER(
+                    atoi(id + strlen("eventfd-id:")) + 1));
+            }
+        }
+    }
+    g_dir_close(dir);
+    if (eventfds) {
+        *eventfds = g_hash_table_size(ids);
+    }
+    return n;
+}
+
 bool qvfio_log_start(void)
 {
     const char *library = getenv("VFIO_MSIX_TEST_PRELOAD");

@@ -48,6 +48,16 @@ bool qvfio_msix_is_dynamic(const char *device);
 int qvfio_host_vectors(const char *device);
 
 /**
+ * qvfio_count_fds:
+ * @pid: a process
+ * @eventfds: set to the number of different eventfds, by the kernel's own
+ *            numbers for them; may be NULL
+ *
+ * Returns: the number of descriptors that the process has open
+ */
+unsigned qvfio_count_fds(int pid, unsigned *eventfds);
+
+/**
  * qvfio_log_start:
  *
  * From now on, QEMUs that are started log their VFIO calls to a new file.

@@ -198,6 +198,41 @@ void qvfio_machine_stop(QVfioMachine *m)
     qtest_quit(m->qts);
 }
 
+void qvfio_fence(QMsixTestdev *d)
+{
+    unsigned i;
+
+    for (i = 0; i < 3; i++) {
+        qmsix_testdev_read(d, MSIX_TESTDEV_STATUS);
+    }
+}
+
+bool qvfio_intx_high(QMsixTestdev *d, unsigned n)
+{
+    int pin;
+
+    for (pin = 16; pin < 24; pin++) {
+        if (qtest_get_irq(d->qts, pin)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool qvfio_intx_low(QMsixTestdev *d, unsigned n)
+{
+    return !qvfio_intx_high(d, n);
+}
+
+void qvfio_assert_intx_works(QMsixTestdev *d)
+{
+    g_assert_true(qmsix_testdev_eventually(d, 0, qvfio_intx_low));
+    qmsix_testdev_write(d, MSIX_TESTDEV_INTX, 1);
+    g_assert_true(qmsix_testdev_eventually(d, 0, qvfio_intx_high));
+    qmsix_testdev_write(d, MSIX_TESTDEV_INTX, 0);
+    g_assert_true(qmsix_testdev_eventually(d, 0, qvfio_intx_low));
+}
+
 char *qvfio_stderr_file(void)
 {
     char *path = NULL;

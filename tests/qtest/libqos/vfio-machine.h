@@ -126,6 +126,39 @@ unsigned qvfio_machine_listeners(QVfioMachine *m, const char *listener);
 void qvfio_machine_stop(QVfioMachine *m);
 
 /**
+ * qvfio_fence:
+ * @d: the device
+ *
+ * Passes through QEMU's main loop often enough for it to have handled every
+ * eventfd signalled before: each command is read by a pass of its own, and a
+ * pass handles all that was signalled when it began.  What QEMU signals itself
+ * it has signalled when a guest's access ends, and so has the simulated host
+ * what the device is told to raise; a real host leaves that to another CPU.
+ */
+void qvfio_fence(QMsixTestdev *d);
+
+/**
+ * qvfio_intx_high:
+ * @d: the device, after qtest_irq_intercept_in(d->qts, "ioapic")
+ * @n: not looked at, for qmsix_testdev_eventually()
+ *
+ * Returns: true if INTx of a device on the root bus, whichever, is asserted at
+ * the machine's I/O APIC
+ */
+bool qvfio_intx_high(QMsixTestdev *d, unsigned n);
+
+/* The opposite of qvfio_intx_high() */
+bool qvfio_intx_low(QMsixTestdev *d, unsigned n);
+
+/**
+ * qvfio_assert_intx_works:
+ * @d: the device, as qvfio_intx_high() takes it
+ *
+ * INTx of the device comes and goes in the guest, and is off to begin with.
+ */
+void qvfio_assert_intx_works(QMsixTestdev *d);
+
+/**
  * qvfio_stderr_file:
  *
  * Libqtest starts QEMU through a shell, so that "2>FILE" among its options

@@ -7,6 +7,7 @@
 #include "qemu/osdep.h"
 #include <sys/socket.h>
 #include <sys/un.h>
+#include "vfio-host.h"
 #include "vfio-sim.h"
 
 QVfioSim *qvfio_sim_connect(const char *device)
@@ -92,11 +93,8 @@ int64_t qvfio_sim_counter(QVfioSim *s, const char *name)
 
 unsigned qvfio_sim_qemu_fds(QVfioSim *s)
 {
-    g_autofree char *path = NULL;
     struct ucred peer;
     socklen_t size = sizeof(peer);
-    unsigned n = 0;
-    GDir *dir;
 
     /* Once it has answered, this connection is among them for certain */
     g_free(ask(s, "counters"));
@@ -104,12 +102,5 @@ unsigned qvfio_sim_qemu_fds(QVfioSim *s)
     /* Who listens is QEMU's own process, whatever libqtest started it with */
     g_assert_cmpint(getsockopt(s->fd, SOL_SOCKET, SO_PEERCRED, &peer, &size),
                     ==, 0);
-    path = g_strdup_printf("/proc/%d/fd", (int)peer.pid);
-    dir = g_dir_open(path, 0, NULL);
-    g_assert_nonnull(dir);
-    while (g_dir_read_name(dir)) {
-        n++;
-    }
-    g_dir_close(dir);
-    return n;
+    return qvfio_count_fds(peer.pid, NULL);
 }
