@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include "kvm.h"
 #include "sim.h"
 #include "real.h"
 
@@ -84,8 +85,10 @@ unsigned sim_control_poll(SimDevice *d, struct pollfd *fds)
 static void counters(SimDevice *d, char *reply, size_t size)
 {
     unsigned n, allocated = 0, used;
+    SimKvmCounters kvm;
     long pool;
 
+    sim_kvm_counters(&kvm);
     sim_host_vectors_account(&pool, &used);
     pthread_mutex_lock(&d->lock);
     for (n = 0; n < d->nr_vectors; n++) {
@@ -94,16 +97,17 @@ static void counters(SimDevice *d, char *reply, size_t size)
     snprintf(reply, size, "ok allocated=%u triggers=%u raised=%u sent=%u "
              "pended=%u dropped=%u intx=%u signalled=%" PRIu64
              " spurious=%" PRIu64 " set_irqs=%" PRIu64 " faults=%" PRIu64
-             " pool=%ld used=%u intx_wire=%d intx_unhandled=%" PRIu64,
+             " pool=%ld used=%u intx_wire=%d intx_unhandled=%" PRIu64
+             " irqfds=%u injected=%" PRIu64 " misses=%" PRIu64,
              allocated, sim_irqs_triggers(d), d->core.raised, d->core.sent,
              d->core.pended, d->core.dropped, d->core.intx_raised,
              d->counters.signalled, d->counters.spurious, d->counters.set_irqs,
              d->counters.faults, pool, used, sim_function_intx_wire(d),
-             d->counters.intx_unhandled);
+             d->counters.intx_unhandled, kvm.irqfds, kvm.injected, kvm.misses);
     pthread_mutex_unlock(&d->lock);
 }
 
-static void fire(SimDevice *d, const char *text, char *reply, size_t size)
+static void fire(SimDevice *d, char *text, char *reply, size_t size)
 {
     char *end;
     unsigned long n = strtoul(text, &end, 10);
@@ -113,9 +117,8 @@ static void fire(SimDevice *d, const char *text, char *reply, size_t size)
         return;
     }
     if (*end) {
-        bool done = !strncmp(end, " at=", 4) && sim_fire_at(d, n, end + 4);
-
-        snprintf(reply, size, done ? "ok" : "error: fire: bad word:%s", end);
+        snprintf(reply, size, sim_fire_at(d, n, end) ? "ok" :
+                 "error: fire: no such place");
         return;
     }
     pthread_mutex_lock(&d->lock);
@@ -140,7 +143,8 @@ static void obey(SimDevice *d, char *line, char *reply, size_t size)
     char error[128];
 
     if (!strcmp(line, "help")) {
-        snprintf(reply, size, "ok counters; fire N [at=start|window|end]; "
+        snprintf(reply, size, "ok counters; "
+                 "fire N [at=start|window|end [call=CALL]]; "
                  "signal err|req; %s", sim_fault_help);
     } else if (!strcmp(line, "counters")) {
         counters(d, reply, size);

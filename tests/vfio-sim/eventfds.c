@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
+#include "kvm.h"
 #include "sim.h"
 #include "real.h"
 
@@ -112,6 +113,7 @@ int sim_eventfd_get(int fd)
         sim_fd_close(copy);
         return -EINVAL;
     }
+    sim_kvm_eventfd_got(copy);
     return copy;
 }
 
@@ -121,7 +123,7 @@ void sim_eventfd_put(int ref)
 }
 
 /* Never blocks: a counter that is full stays so. */
-void sim_eventfd_signal(int ref)
+static void add_one(int ref)
 {
     const uint64_t one = 1;
     struct pollfd pfd = { .fd = ref, .events = POLLOUT };
@@ -130,5 +132,12 @@ void sim_eventfd_signal(int ref)
         ssize_t written = write(ref, &one, sizeof(one));
 
         (void)written;
+    }
+}
+
+void sim_eventfd_signal(int ref)
+{
+    if (!sim_kvm_signal(ref, add_one)) {
+        add_one(ref);
     }
 }

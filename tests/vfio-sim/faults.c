@@ -46,6 +46,8 @@ static const char *const call_names[] = {
     [SIM_CALL_SET_IRQS] = "set-irqs",
     [SIM_CALL_IRQ_INFO] = "irq-info",
     [SIM_CALL_RESET] = "reset",
+    [SIM_CALL_KVM_IRQFD] = "kvm-irqfd",
+    [SIM_CALL_KVM_ROUTES] = "kvm-routes",
     [SIM_CALL_EVENTFD] = "eventfd",
 };
 
@@ -117,14 +119,21 @@ bool sim_fault_vector(SimDevice *d, unsigned index, unsigned vector,
                  vector, result);
 }
 
-static void fire_due(SimDevice *d, SimPlace place)
+/* The calls that take long are those that something can fire in */
+static unsigned fire_bit(SimCall call, SimPlace place)
 {
-    unsigned n;
+    _Static_assert(SIM_CALL_EVENTFD * SIM_NR_PLACES <= 16, "bits of fire_at");
+    return 1u << (call * SIM_NR_PLACES + place);
+}
+
+static void fire_due(SimDevice *d, SimCall call, SimPlace place)
+{
+    unsigned n, bit = fire_bit(call, place);
 
     pthread_mutex_lock(&d->lock);
     for (n = 0; d->nr_fire_at && n < d->nr_vectors; n++) {
-        if (d->fire_at[n] & 1 << place) {
-            d->fire_at[n] &= ~(1 << place);
+        if (d->fire_at[n] & bit) {
+            d->fire_at[n] &= ~bit;
             d->nr_fire_at -= !d->fire_at[n];
             sim_function_fire(d, n);
         }
@@ -138,9 +147,7 @@ void sim_reach(SimDevice *d, SimCall call, SimPlace place)
     int64_t end;
     struct timespec until;
 
-    if (call == SIM_CALL_SET_IRQS) {
-        fire_due(d, place);
-    }
+    fire_due(d, call, place);
     if (!us) {
         return;
     }
@@ -165,16 +172,34 @@ static int find(const char *text, const char *const *names, unsigned count)
     return -1;
 }
 
-bool sim_fire_at(SimDevice *d, unsigned n, const char *place)
+/* Only SET_IRQS, and nothing of KVM's, has a window in its middle */
+static bool has_place(int call, int place)
 {
-    int number = find(place, place_names, SIM_NR_PLACES);
+    return place != SIM_PLACE_WINDOW || call < SIM_CALL_KVM_IRQFD;
+}
 
-    if (number < 0) {
+bool sim_fire_at(SimDevice *d, unsigned n, char *words)
+{
+    int call = SIM_CALL_SET_IRQS, place = -1;
+    char *save = NULL;
+    const char *word;
+
+    for (word = strtok_r(words, " ", &save); word;
+         word = strtok_r(NULL, " ", &save)) {
+        if (!strncmp(word, "at=", 3)) {
+            place = find(word + 3, place_names, SIM_NR_PLACES);
+        } else if (!strncmp(word, "call=", 5)) {
+            call = find(word + 5, call_names, SIM_CALL_EVENTFD);
+        } else {
+            return false;
+        }
+    }
+    if (call < 0 || place < 0 || !has_place(call, place)) {
         return false;
     }
     pthread_mutex_lock(&d->lock);
     d->nr_fire_at += !d->fire_at[n];
-    d->fire_at[n] |= 1 << number;
+    d->fire_at[n] |= fire_bit(call, place);
     pthread_mutex_unlock(&d->lock);
     return true;
 }
@@ -274,6 +299,10 @@ static bool add_fault(SimDevice *d, char **save, char *error, size_t size)
         snprintf(error, size, "fault: no such call: %s", word ? word : "none");
         return false;
     }
+    if (call == SIM_CALL_KVM_ROUTES) {
+        snprintf(error, size, "fault: kvm-routes does not fail");
+        return false;
+    }
     r.call = call;
     while ((word = strtok_r(NULL, " ", save))) {
         if (!parse_word(word, &r, &has_nth, &has_times)) {
@@ -293,9 +322,10 @@ static bool add_fault(SimDevice *d, char **save, char *error, size_t size)
         snprintf(error, size, "fault: only set-irqs has vectors");
         return false;
     }
-    if (call == SIM_CALL_EVENTFD) {
-        r.device = NULL; /* it is not for a device that one is made */
-    } else if (has_nth && !has_times) {
+    if (call == SIM_CALL_EVENTFD || call == SIM_CALL_KVM_IRQFD) {
+        r.device = NULL; /* nobody knows for which device it is */
+    }
+    if (call != SIM_CALL_EVENTFD && has_nth && !has_times) {
         r.times = 1;
     }
 
@@ -331,7 +361,7 @@ static bool set_delay(SimDevice *d, char **save, char *error, size_t size)
                    !parse_number(word + 3, 0, 60 * 1000000, &us)) {
             place = -1;
         }
-        if (place < 0) {
+        if (place < 0 || !has_place(call, place)) {
             snprintf(error, size, "slow: bad word: %s", word);
             return false;
         }

@@ -22,6 +22,7 @@
 #include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
+#include "kvm.h"
 #include "real.h"
 #include "sim.h"
 #include "vfio-log-line.h"
@@ -64,6 +65,7 @@ static void find_real(void)
     real.fcntl = next("fcntl64");
     real.ioctl = next("ioctl");
     real.pread = next("pread64");
+    real.write = next("write");
     real.pwrite = next("pwrite64");
     real.mmap = next("mmap64");
     real.eventfd = next("eventfd");
@@ -386,6 +388,8 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
         errno = error;
     } else if (is_kvm_attribute_of_ours(request, arg)) {
         return 0;
+    } else if (sim_kvm_wants(request)) {
+        result = set_errno(sim_kvm_ioctl(fd, request, arg));
     } else {
         result = sim_real()->ioctl(fd, request, arg);
     }
@@ -396,6 +400,13 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
         errno = error;
     }
     return result;
+}
+
+/* Who writes to an eventfd signals whoever listens. */
+EXPORT ssize_t write(int fd, const void *buffer, size_t count)
+{
+    return active && sim_kvm_write(fd) ? (ssize_t)count :
+           sim_real()->write(fd, buffer, count);
 }
 
 /*

@@ -21,6 +21,7 @@ typedef struct SimReal {
     int (*fcntl)(int fd, int cmd, ...);
     int (*ioctl)(int fd, unsigned long request, ...);
     ssize_t (*pread)(int fd, void *buffer, size_t size, off_t offset);
+    ssize_t (*write)(int fd, const void *buffer, size_t size);
     ssize_t (*pwrite)(int fd, const void *buffer, size_t size, off_t offset);
     void *(*mmap)(void *address, size_t size, int prot, int flags, int fd,
                   off_t offset);

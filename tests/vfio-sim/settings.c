@@ -7,6 +7,7 @@
  *   device 0000:01:00.0 group 1 vectors 64 personality 6.12
  *   pool 200                (host vectors; not there: as many as are wanted)
  *   pba volatile            (not there: pending bits outlive MSI-X)
+ *   irqfds                  (not there: they are KVM's own)
  *   fault ... or slow ...   (faults.c)
  *
  * $VFIO_SIM_FAULT may have more of the latter, separated by semicolons, for
@@ -132,6 +133,8 @@ bool sim_settings_read(void)
             }
         } else if (!strncmp(line, "pool ", 5) && !first) {
             continue; /* it may have been changed since */
+        } else if (!strcmp(line, "irqfds")) {
+            sim_settings.irqfds = true;
         } else if (!sim_fault_command(NULL, line, error, sizeof(error))) {
             sim_die("%s:%u: %s", path, number, error);
         }

@@ -119,8 +119,8 @@ typedef struct SimDevice {
 
     SimCounters counters;
 
-    /* faults.c: bits by SimPlace, and the number of those that have any */
-    uint8_t fire_at[MSIX_TESTDEV_MAX_VECTORS];
+    /* faults.c: bits by call and place, and how many have any */
+    uint16_t fire_at[MSIX_TESTDEV_MAX_VECTORS];
     unsigned nr_fire_at;
 
     /* control.c */
@@ -138,6 +138,7 @@ typedef struct SimSettings {
     char *folder;
     SimDevice *devices[SIM_MAX_DEVICES];
     unsigned nr_devices;
+    bool irqfds;                /* kvm.c has those of MSI routes */
 } SimSettings;
 
 extern SimSettings sim_settings;
@@ -197,7 +198,9 @@ typedef enum SimCall {
     SIM_CALL_SET_IRQS,
     SIM_CALL_IRQ_INFO,
     SIM_CALL_RESET,
-    SIM_CALL_EVENTFD,
+    SIM_CALL_KVM_IRQFD,
+    SIM_CALL_KVM_ROUTES,        /* takes long, but does not fail */
+    SIM_CALL_EVENTFD,           /* fails, but takes no time */
     SIM_NR_CALLS
 } SimCall;
 
@@ -224,10 +227,10 @@ bool sim_fault_vector(SimDevice *d, unsigned index, unsigned vector,
  */
 void sim_reach(SimDevice *d, SimCall call, SimPlace place);
 /*
- * Have vector n fire when a SET_IRQS next comes to the place.  Returns false
- * if there is no such place.
+ * Have vector n fire when a call next comes to a place: "at=PLACE" and perhaps
+ * "call=CALL".  Returns false if there is no such call or place.
  */
-bool sim_fire_at(SimDevice *d, unsigned n, const char *place);
+bool sim_fire_at(SimDevice *d, unsigned n, char *words);
 /* Nothing is to fire at any place any more. */
 void sim_fire_at_clear(SimDevice *d);
 /*
