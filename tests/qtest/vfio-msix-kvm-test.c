@@ -18,8 +18,6 @@
 #include "libqos/vfio-machine.h"
 #include "qapi/qmp/qdict.h"
 
-#define PATIENCE_S 30
-
 /*
  * More vectors than KVM has room for routes (KVM_CAP_IRQ_ROUTING, 4096 on x86,
  * some of them for the PIC and the I/O APIC).
@@ -31,7 +29,7 @@
 
 static bool need_kvm(void)
 {
-    if (access("/dev/kvm", R_OK | W_OK)) {
+    if (!qvfio_has_kvm()) {
         g_test_skip("no access to /dev/kvm");
         return false;
     }
@@ -215,21 +213,6 @@ static bool is_listener(QVfioMachine *m, unsigned n, const char *listener)
     return is && g_str_equal(is, listener);
 }
 
-/*
- * KVM comes to listen to all @count vectors in use after a while.  A QEMU that
- * does not tell is stock, where it does at once.
- */
-static void await_kvm(QVfioMachine *m, unsigned count)
-{
-    gint64 end = g_get_monotonic_time() + PATIENCE_S * G_USEC_PER_SEC;
-
-    while (qvfio_machine_has_stats(m) &&
-           qvfio_machine_listeners(m, "kvm") < count) {
-        g_assert_cmpint(g_get_monotonic_time(), <, end);
-        g_usleep(2000);
-    }
-}
-
 static void assert_delivered(QVfioMachine *m, unsigned n, const char *count)
 {
     g_autofree char *is = qvfio_machine_vector_stat(m, n, "delivered-by-qemu");
@@ -254,7 +237,7 @@ static void test_replay(void)
                             ",x-msix-dynamic=off" : "", "");
     qmsix_testdev_enable(&m.dev, true);
     qmsix_testdev_unmask(&m.dev, 0);
-    await_kvm(&m, 1);
+    qvfio_machine_await_kvm(&m, 1);
     qmsix_testdev_unmask(&m.dev, 1);
     g_assert_cmpint(qvfio_machine_stat(&m, "replays"), ==, 1);
     qmsix_testdev_mask(&m.dev, 1);
@@ -299,7 +282,7 @@ static void test_calls(void)
     for (round = 0; round < rounds; round++) {
         if (round < 3) {
             /* also with KVM to be told */
-            await_kvm(&l.m, count);
+            qvfio_machine_await_kvm(&l.m, count);
         }
         for (n = 0; n < count; n++) {
             qmsix_testdev_mask(l.d, n);
@@ -308,7 +291,7 @@ static void test_calls(void)
         qmsix_testdev_function_mask(l.d, true);
         qmsix_testdev_function_mask(l.d, false);
     }
-    await_kvm(&l.m, count);
+    qvfio_machine_await_kvm(&l.m, count);
     count_fds(&l, &after);
     g_test_message("%u vectors, %u times: %u calls, %u eventfds more", count,
                    rounds, qvfio_log_count(trigger_calls) - calls,
@@ -339,7 +322,7 @@ static void test_function_mask(void)
         qmsix_testdev_unmask(l.d, n);
     }
     qmsix_testdev_enable(l.d, true);
-    await_kvm(&l.m, count);
+    qvfio_machine_await_kvm(&l.m, count);
 
     calls = qvfio_log_count(set_irqs_calls);
     routes = qvfio_log_count(commits);
@@ -349,7 +332,7 @@ static void test_function_mask(void)
     g_assert_true(qmsix_testdev_eventually(l.d, count - 1,
                                            qmsix_testdev_pending));
     qmsix_testdev_function_mask(l.d, false);
-    await_kvm(&l.m, count);
+    qvfio_machine_await_kvm(&l.m, count);
     g_assert_cmpuint(qvfio_log_count(set_irqs_calls), ==, calls);
     g_assert_cmpuint(qvfio_log_count(commits), ==, routes);
     stop(&l);
@@ -376,7 +359,7 @@ static void test_batches(void)
     for (n = 0; n < count; n++) {
         qmsix_testdev_unmask(l.d, n);
     }
-    await_kvm(&l.m, count);
+    qvfio_machine_await_kvm(&l.m, count);
     ms = (g_get_monotonic_time() - start_us) / 1000;
     routes = qvfio_log_count(commits) - routes;
     g_test_message("%u vectors: %u commits of routes in %" PRId64 " ms", count,
@@ -420,7 +403,7 @@ static void test_masked_around(void)
     assert_delivered(&l.m, 0, "500");
 
     /* and if it is left alone, KVM has it in the end */
-    await_kvm(&l.m, 1);
+    qvfio_machine_await_kvm(&l.m, 1);
     stop(&l);
 }
 
@@ -436,21 +419,65 @@ static void test_message_changed(void)
 
     qmsix_testdev_enable(l.d, true);
     qmsix_testdev_unmask(l.d, 0);
-    await_kvm(&l.m, 1);
+    qvfio_machine_await_kvm(&l.m, 1);
     routes = qvfio_log_count(commits);
 
     /* the same needs none */
     qmsix_testdev_mask(l.d, 0);
     qmsix_testdev_unmask(l.d, 0);
-    await_kvm(&l.m, 1);
+    qvfio_machine_await_kvm(&l.m, 1);
     g_assert_cmpuint(qvfio_log_count(commits), ==, routes);
 
     qmsix_testdev_mask(l.d, 0);
     qmsix_testdev_set_message(l.d, 0, 0xfee00000, 0x55);
     qmsix_testdev_unmask(l.d, 0);
-    await_kvm(&l.m, 1);
+    qvfio_machine_await_kvm(&l.m, 1);
     g_assert_cmpuint(qvfio_log_count(commits), ==, routes + 1);
     stop(&l);
+}
+
+/*
+ * Messages that no route can have: where an IOMMU could remap them, KVM does
+ * not take every address, and QEMU is not aborted.
+ */
+static void test_bad_message(void)
+{
+    const char *device = need_device_and_kvm();
+    QVfioMachine m;
+    unsigned n;
+
+    if (!device) {
+        return;
+    }
+
+    qvfio_machine_start_kvm_iommu(&m, device, "", "");
+    qmsix_testdev_enable(&m.dev, true);
+    for (n = 0; n < 8; n++) {
+        qmsix_testdev_set_message(&m.dev, n, (n + 1ull) << 32 | 0xfee00000,
+                                  0x30 + n);
+        qmsix_testdev_unmask(&m.dev, n);
+    }
+    qmsix_testdev_unmask(&m.dev, 8);
+    qvfio_machine_await_kvm(&m, 1);
+
+    /* one that KVM has is given such a message, and is QEMU's then */
+    qmsix_testdev_mask(&m.dev, 8);
+    qmsix_testdev_set_message(&m.dev, 8, 1ull << 32, 1);
+    qmsix_testdev_unmask(&m.dev, 8);
+    qmsix_testdev_unmask(&m.dev, 9);
+    qvfio_machine_await_kvm(&m, 1);
+    for (n = 0; n < 9; n++) {
+        g_assert_true(is_listener(&m, n, "qemu"));
+    }
+    g_assert_true(is_listener(&m, 9, "kvm"));
+
+    /* and KVM's again with a good one */
+    qmsix_testdev_mask(&m.dev, 8);
+    qmsix_testdev_set_default_message(&m.dev, 8);
+    qmsix_testdev_unmask(&m.dev, 8);
+    qvfio_machine_await_kvm(&m, 2);
+    g_assert_true(is_listener(&m, 8, "kvm"));
+    qvfio_machine_stop(&m);
 }
 
 /* Nothing is left behind by MSI-X going off, by a reset, or with no vectors */
@@ -470,7 +497,7 @@ static void test_cycles(void)
         }
         qmsix_testdev_enable(l.d, true);
         if (i % 4 == 0) {
-            await_kvm(&l.m, 8);
+            qvfio_machine_await_kvm(&l.m, 8);
         }
         if (i % 100 == 50) {
             rsp = qtest_qmp(l.m.qts, "{'execute': 'system_reset'}");
@@ -491,7 +518,7 @@ static void test_cycles(void)
         qmsix_testdev_unmask(l.d, n);
     }
     qmsix_testdev_enable(l.d, true);
-    await_kvm(&l.m, 8);
+    qvfio_machine_await_kvm(&l.m, 8);
     stop(&l);
 }
 
@@ -526,6 +553,7 @@ int main(int argc, char **argv)
     qtest_add_func("vfio-msix-kvm/batches", test_batches);
     qtest_add_func("vfio-msix-kvm/masked-around", test_masked_around);
     qtest_add_func("vfio-msix-kvm/message-changed", test_message_changed);
+    qtest_add_func("vfio-msix-kvm/bad-message", test_bad_message);
     qtest_add_func("vfio-msix-kvm/cycles", test_cycles);
     qtest_add_func("vfio-msix-kvm/no-kvm", test_no_kvm);
     qtest_add_func("vfio-msix-kvm/replay", test_replay);

@@ -8,7 +8,7 @@
  *
  *   VFIO_MSIX_TEST_SEED  the seed; it is printed, also when it is a random one
  *   VFIO_MSIX_TEST_OPS   number of operations of the random guest; the hostile
- *                        one makes a fifth of it
+ *                        one and the one with KVM make a fifth of it
  *
  * The same seed gives the same operations on the same device, but what fires
  * on its own fires when it likes.
@@ -27,6 +27,7 @@
 #include "libqtest.h"
 #include "libqos/vfio-host.h"
 #include "libqos/vfio-machine.h"
+#include "libqos/vfio-sim.h"
 #include "qapi/qmp/qdict.h"
 #include "standard-headers/linux/pci_regs.h"
 
@@ -91,6 +92,7 @@ typedef struct Vector {
 typedef struct Guest {
     QVfioMachine m;
     QMsixTestdev *d;
+    QVfioSim *sim;              /* with KVM, whose messages it shows; or NULL */
     GRand *rand;
     unsigned op;
     unsigned vectors;
@@ -602,7 +604,8 @@ static void change_message(Guest *g, unsigned n)
     default:
         if (g->counted == n) {
             g->counted = -1;
-        } else if (g->counted < 0 && rarely(g->rand, 4)) {
+        } else if (g->counted < 0 && rarely(g->rand, 4) && !g->sim) {
+            /* what KVM delivers is to be seen in memory only */
             g->counted = n;
         }
         v->slot = below(g->rand, SLOTS);
@@ -640,6 +643,21 @@ static void stop_firing(Guest *g, unsigned n)
     refresh(g, n);
     v->periodic = false;
     g->periodic--;
+}
+
+/* Calls take longer at some place, so that more happens meanwhile */
+static void slow_down(Guest *g)
+{
+    static const char *const places[] = {
+        "set-irqs at=start", "set-irqs at=window", "set-irqs at=end",
+        "kvm-irqfd at=start", "kvm-irqfd at=end", "kvm-routes at=start",
+        "kvm-routes at=end",
+    };
+    const char *place = places[below(g->rand, ARRAY_SIZE(places))];
+    unsigned us = rarely(g->rand, 2) ? 0 : below(g->rand, 1000);
+
+    note(g->op, "%s takes %u us", place, us);
+    qvfio_sim_command(g->sim, "slow %s us=%u", place, us);
 }
 
 /* The device is new; MSI-X is off and QEMU has let go of its vectors */
@@ -846,6 +864,8 @@ static void operate(Guest *g)
         }
     } else if (what < 200) {
         take_all(g);
+    } else if (what < 202 && g->sim) {
+        slow_down(g);
     } else if (what < 350) {
         take(g, n);
     } else if (what < 400) {
@@ -866,21 +886,22 @@ static void operate(Guest *g)
     }
 }
 
-static void test_random(void)
+static void random_guest(const char *what, bool kvm, unsigned long count)
 {
     Guest *g = g_new0(Guest, 1);
     char options[40];
     unsigned n;
 
-    if (!need_device()) {
-        g_free(g);
-        return;
-    }
-
-    start_history("random");
+    start_history(what);
     snprintf(options, sizeof(options), "-device pci-testdev,addr=%d.0",
              COUNTER_SLOT);
-    qvfio_machine_start(&g->m, device, "", options);
+    if (kvm) {
+        qvfio_machine_start_kvm(&g->m, device, "", options);
+        g->sim = qvfio_sim_connect(device);
+        g_assert_nonnull(g->sim);
+    } else {
+        qvfio_machine_start(&g->m, device, "", options);
+    }
     g->d = &g->m.dev;
     g->rand = g_rand_new_with_seed(seed);
     g->vectors = MIN(g->d->vectors, MAX_VECTORS);
@@ -891,7 +912,7 @@ static void test_random(void)
     g->counter_bar = qpci_iomap(g->counter, 0, NULL);
     setup(g);
 
-    for (g->op = 0; g->op < ops; g->op++) {
+    for (g->op = 0; g->op < count; g->op++) {
         operate(g);
     }
 
@@ -918,12 +939,31 @@ static void test_random(void)
                         (int64_t)g->growths * g->vectors);
     }
 
+    if (kvm) {
+        int64_t promotions = qvfio_machine_stat(&g->m, "promotions");
+        int64_t injected = qvfio_sim_counter(g->sim, "injected");
+
+        g_test_message("%" PRId64 " times to KVM, which delivered %" PRId64,
+                       promotions, injected);
+        g_assert_cmpint(promotions, >, 0);
+        g_assert_cmpint(injected, >, 0);
+        g_assert_cmpint(qvfio_sim_counter(g->sim, "misses"), ==, 0);
+        qvfio_sim_free(g->sim);
+    }
+
     guest_free(&g->m.alloc, g->words);
     g_rand_free(g->rand);
     g_free(g->counter);
     qvfio_machine_stop(&g->m);
     g_free(g);
-    end_history("random");
+    end_history(what);
+}
+
+static void test_random(void)
+{
+    if (need_device()) {
+        random_guest("random", false, ops);
+    }
 }
 
 /*
@@ -932,6 +972,7 @@ static void test_random(void)
 
 typedef struct Hostile {
     QVfioMachine m;
+    bool kvm;
     QMsixTestdev *d;
     GRand *rand;
     unsigned op;
@@ -1230,7 +1271,20 @@ static void assert_works(Hostile *h)
             qmsix_testdev_mask(d, n);
             continue;
         }
+        if (h->kvm) {
+            /*
+             * An address in memory is none for KVM, which reads parts of it as
+             * the number of an APIC.  What is pending QEMU delivers.
+             */
+            qmsix_testdev_mask(d, n);
+        }
         qmsix_testdev_fire(d, n);
+        while (h->kvm && !qmsix_testdev_pending(d, n)) {
+            check(g_get_monotonic_time() < end, "vector %u: not pending", n);
+        }
+        if (h->kvm) {
+            qmsix_testdev_unmask(d, n);
+        }
         while (!qmsix_testdev_take(d, n)) {
             check(g_get_monotonic_time() < end, "vector %u: lost", n);
         }
@@ -1240,21 +1294,21 @@ static void assert_works(Hostile *h)
     qmsix_testdev_enable(d, false);
 }
 
-static void test_hostile(void)
+static void hostile_guest(const char *what, bool kvm)
 {
-    Hostile h = { 0 };
+    Hostile h = { .kvm = kvm };
     g_autofree char *pidfile = NULL, *options = NULL;
     unsigned fds;
 
-    if (!need_device()) {
-        return;
-    }
-
-    start_history("hostile");
+    start_history(what);
     qemu_log = new_file();
     pidfile = new_file();
     options = g_strdup_printf("-pidfile %s 2>%s", pidfile, qemu_log);
-    qvfio_machine_start(&h.m, device, "", options);
+    if (kvm) {
+        qvfio_machine_start_kvm_iommu(&h.m, device, "", options);
+    } else {
+        qvfio_machine_start(&h.m, device, "", options);
+    }
     h.d = &h.m.dev;
     h.rand = g_rand_new_with_seed(seed);
     h.msi_cap = qpci_find_capability(h.d->dev, PCI_CAP_ID_MSI, 0);
@@ -1302,7 +1356,46 @@ static void test_hostile(void)
     unlink(qemu_log);
     g_clear_pointer(&qemu_log, g_free);
     unlink(pidfile);
-    end_history("hostile");
+    end_history(what);
+}
+
+static void test_hostile(void)
+{
+    if (need_device()) {
+        hostile_guest("hostile", false);
+    }
+}
+
+static bool need_kvm(void)
+{
+    if (!need_device()) {
+        return false;
+    }
+    if (!qvfio_sees_kvm()) {
+        g_test_skip("what KVM delivers is not to be seen here");
+        return false;
+    }
+    if (!qvfio_has_kvm()) {
+        g_test_skip("no access to /dev/kvm");
+        return false;
+    }
+    return true;
+}
+
+/* KVM listens to what stays unmasked, and takes its time to come and to go */
+static void test_random_kvm(void)
+{
+    if (need_kvm()) {
+        random_guest("random-kvm", true, ops / 5);
+    }
+}
+
+/* With an IOMMU, of which KVM knows, messages can be wrong in more ways */
+static void test_hostile_kvm(void)
+{
+    if (need_kvm()) {
+        hostile_guest("hostile-kvm", true);
+    }
 }
 
 static unsigned long from_environment(const char *name, unsigned long other)
@@ -1331,7 +1424,9 @@ int main(int argc, char **argv)
                            simulated ? OPS_SIMULATED : OPS_OTHER);
 
     qtest_add_func("vfio-msix-random/random", test_random);
+    qtest_add_func("vfio-msix-random/random-kvm", test_random_kvm);
     qtest_add_func("vfio-msix-random/hostile", test_hostile);
+    qtest_add_func("vfio-msix-random/hostile-kvm", test_hostile_kvm);
 
     return g_test_run();
 }

@@ -143,6 +143,16 @@ unsigned qvfio_count_fds(int pid, unsigned *eventfds)
     return n;
 }
 
+bool qvfio_has_kvm(void)
+{
+    return !access("/dev/kvm", R_OK | W_OK);
+}
+
+bool qvfio_sees_kvm(void)
+{
+    return getenv("VFIO_SIM_IRQFDS");
+}
+
 bool qvfio_log_start(void)
 {
     const char *library = getenv("VFIO_MSIX_TEST_PRELOAD");

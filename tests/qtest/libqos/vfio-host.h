@@ -58,6 +58,21 @@ int qvfio_host_vectors(const char *device);
 unsigned qvfio_count_fds(int pid, unsigned *eventfds);
 
 /**
+ * qvfio_has_kvm:
+ *
+ * Returns: true if QEMU can use KVM here
+ */
+bool qvfio_has_kvm(void);
+
+/**
+ * qvfio_sees_kvm:
+ *
+ * Returns: true if what KVM's irqfds deliver goes to the guest's memory, as
+ * with "vfio-sim --irqfds"; else it goes to the vCPUs, which do not run
+ */
+bool qvfio_sees_kvm(void);
+
+/**
  * qvfio_log_start:
  *
  * From now on, QEMUs that are started log their VFIO calls to a new file.

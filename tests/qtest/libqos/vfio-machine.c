@@ -10,6 +10,9 @@
 
 #define MACHINE "-S -machine q35 -m 64 -nodefaults "
 
+/* For what must come: only a test that is about to fail waits that long */
+#define PATIENCE_S 30
+
 /* Any free slot of the root bus */
 #define SLOT 4
 
@@ -57,6 +60,19 @@ void qvfio_machine_start_kvm(QVfioMachine *m, const char *device,
                              const char *properties, const char *options)
 {
     m->qts = qtest_initf("-accel kvm " MACHINE
+                         "-device vfio-pci,id=dev0,addr=%d.0,%s%s %s",
+                         SLOT, device, properties, options);
+    find_bus(m);
+    find_device(m);
+}
+
+void qvfio_machine_start_kvm_iommu(QVfioMachine *m, const char *device,
+                                   const char *properties, const char *options)
+{
+    /* An IOMMU must be there before the devices */
+    m->qts = qtest_initf("-accel kvm " MACHINE
+                         "-machine kernel-irqchip=split -device "
+                         "intel-iommu,intremap=on,caching-mode=on "
                          "-device vfio-pci,id=dev0,addr=%d.0,%s%s %s",
                          SLOT, device, properties, options);
     find_bus(m);
@@ -186,6 +202,17 @@ unsigned qvfio_machine_listeners(QVfioMachine *m, const char *listener)
              g_str_equal(value, listener);
     }
     return n;
+}
+
+void qvfio_machine_await_kvm(QVfioMachine *m, unsigned count)
+{
+    gint64 end = g_get_monotonic_time() + PATIENCE_S * G_USEC_PER_SEC;
+
+    while (qvfio_machine_has_stats(m) &&
+           qvfio_machine_listeners(m, "kvm") < count) {
+        g_assert_cmpint(g_get_monotonic_time(), <, end);
+        g_usleep(2000);
+    }
 }
 
 void qvfio_machine_stop(QVfioMachine *m)

@@ -49,6 +49,14 @@ void qvfio_machine_start_kvm(QVfioMachine *m, const char *device,
                              const char *properties, const char *options);
 
 /**
+ * qvfio_machine_start_kvm_iommu: the same, with an IOMMU that remaps interrupts
+ * if the guest has it do so
+ */
+void qvfio_machine_start_kvm_iommu(QVfioMachine *m, const char *device,
+                                   const char *properties,
+                                   const char *options);
+
+/**
  * qvfio_machine_start_pluggable:
  * @m: to be filled in
  *
@@ -118,6 +126,17 @@ char *qvfio_machine_vector_stat(QVfioMachine *m, unsigned n, const char *name);
  * Returns: the number of vectors that have this listener in "info pic"
  */
 unsigned qvfio_machine_listeners(QVfioMachine *m, const char *listener);
+
+/**
+ * qvfio_machine_await_kvm:
+ * @m: the machine
+ * @count: a number of vectors, all that the guest has in use and unmasked
+ *
+ * Waits until KVM listens to them, which it does after a while.  A QEMU that
+ * does not tell is stock, where it does at once.  Aborts the test if it does
+ * not come to that.
+ */
+void qvfio_machine_await_kvm(QVfioMachine *m, unsigned count);
 
 /**
  * qvfio_machine_stop:
