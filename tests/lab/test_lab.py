@@ -417,7 +417,8 @@ GOOD: dict[str, Any] = {
     "dynamic": True, "vectors": 64, "rounds": 2, "raised": 101000,
     "raised_growing": 100500, "raised_off": 9, "delivered": 100990, "late": 1,
     "lost": 10, "extra": 0, "teardowns": 126, "teardowns_most": 63,
-    "set_irqs": 64, "unmask_us": {"median": 120.5, "max": 900}}
+    "set_irqs": 64, "eventfds": 1.0, "mask_set_irqs": 0,
+    "unmask_us": {"median": 120.5, "max": 900}}
 
 
 class FiguresTest(unittest.TestCase):
@@ -435,6 +436,7 @@ class FiguresTest(unittest.TestCase):
             "raised_growing": 100500, "raised_off": 9, "delivered": 100990,
             "late": 1, "lost": 10, "extra": 0, "teardowns": 126,
             "teardowns_most": 63, "set_irqs": 64,
+            "eventfds": 1.0, "mask_set_irqs": 0.0,
             "unmask_us": {"median": 120.5, "max": 900.0}})
 
     def test_missing(self) -> None:
@@ -448,6 +450,7 @@ class FiguresTest(unittest.TestCase):
         for key, value in (
                 ("lost", None), ("lost", "0"), ("lost", -1), ("lost", 0.0),
                 ("lost", True), ("set_irqs", None), ("dynamic", 1),
+                ("eventfds", None), ("mask_set_irqs", "0"),
                 ("unmask_us", 5), ("unmask_us", {"median": 1}),
                 ("unmask_us", {"median": None, "max": 1}),
                 ("unmask_us", {"median": 5, "max": 1}),
@@ -481,6 +484,8 @@ class ClaimTest(unittest.TestCase):
         for name, dynamic in self.KERNELS.items():
             for qemu, key in (("debian-7.2", "stock"), ("patched", "ours")):
                 data = {**GOOD, "dynamic": dynamic}
+                if key == "stock":
+                    data |= {"eventfds": 2.0, "mask_set_irqs": 2.0}
                 if key == "ours":
                     data |= {"lost": 0, "delivered": 101000}
                     data |= ({"raised_off": 0, "teardowns": 0,
@@ -521,6 +526,13 @@ class ClaimTest(unittest.TestCase):
         # one round that does is enough
         self.failing("MSI-X off 8 times", k61_ours={"teardowns_most": 8})
 
+    def test_ours_with_calls_for_masks(self) -> None:
+        self.failing("2.0 eventfds", k61_ours={"eventfds": 2.0})
+        self.failing("0.25 times for a mask",
+                     k612_ours={"mask_set_irqs": 0.25})
+        self.failing("no more eventfds", k612_stock={"eventfds": 1.0})
+        self.failing("no calls for a mask", k61_stock={"mask_set_irqs": 0})
+
     def test_teardowns_allowed(self) -> None:
         for vectors, times in ((64, 7), (65, 8), (2048, 12)):
             self.assertEqual(figures.teardowns_allowed(vectors), times)
@@ -557,7 +569,7 @@ class ClaimTest(unittest.TestCase):
         runs = self.runs()
         text = figures.table(runs)
         self.assertEqual(len(text.splitlines()), 3 + 4)
-        self.assertEqual(len(figures.notes(runs, True)), 1)
+        self.assertEqual(len(figures.notes(runs, True)), 2)
 
 
 class EventsTest(unittest.TestCase):

@@ -48,7 +48,10 @@ static void usage(FILE *out)
 "                most), set_irqs (VFIO_DEVICE_SET_IRQS calls for these\n"
 "                unmasks; null without the library to log them),\n"
 "                unmask_us (median and max time of one unmask as the guest\n"
-"                sees it, in microseconds)\n"
+"                sees it, in microseconds); and with KVM, which listens to\n"
+"                vectors then, eventfds (of QEMU for each vector in use) and\n"
+"                mask_set_irqs (VFIO_DEVICE_SET_IRQS calls for a mask and an\n"
+"                unmask of one): both null without KVM, or without the library\n"
 "\n"
 "Environment: QTEST_QEMU_BINARY, VFIO_MSIX_TEST_DEVICE, VFIO_MSIX_TEST_PRELOAD\n",
           out);
@@ -60,6 +63,9 @@ static void usage(FILE *out)
  * fast the machine is.
  */
 #define PERIODS 4
+
+/* How often each vector is masked and unmasked to count calls */
+#define MASK_ROUNDS 4
 
 static const char *const all_set_irqs[] = { "VFIO_DEVICE_SET_IRQS", NULL };
 
@@ -78,6 +84,10 @@ typedef struct Growth {
     unsigned set_irqs;
     double *unmask_us;
     unsigned unmasks;
+
+    /* with KVM; negative: not known */
+    double eventfds;
+    double mask_set_irqs;
 } Growth;
 
 /*
@@ -148,6 +158,55 @@ static void measure_round(Growth *g, QMsixTestdev *d, QMsixAccount *a)
     qmsix_testdev_enable(d, false);
 }
 
+static unsigned count_eventfds(const char *pidfile)
+{
+    g_autofree char *pid = NULL;
+    unsigned eventfds;
+    bool ok = g_file_get_contents(pidfile, &pid, NULL, NULL);
+
+    g_assert_true(ok);
+    qvfio_count_fds(atoi(pid), &eventfds);
+    return eventfds;
+}
+
+/* Who listens to a vector takes eventfds and calls only where KVM can, too */
+static void measure_kvm(Growth *g, const char *device)
+{
+    g_autofree char *pidfile = qvfio_stderr_file();
+    g_autofree char *options = g_strdup_printf("-pidfile %s", pidfile);
+    unsigned n, round, before;
+    QVfioMachine m;
+
+    qvfio_machine_start_kvm(&m, device, "", options);
+    qmsix_testdev_enable(&m.dev, true);
+
+    /* the first vector takes the eventfds of INTx away */
+    qmsix_testdev_unmask(&m.dev, 0);
+    qvfio_machine_await_kvm(&m, 1);
+    before = count_eventfds(pidfile);
+    for (n = 1; n < g->vectors; n++) {
+        qmsix_testdev_unmask(&m.dev, n);
+    }
+    qvfio_machine_await_kvm(&m, g->vectors);
+    g->eventfds = (double)(count_eventfds(pidfile) - before) /
+                  (g->vectors - 1);
+
+    before = qvfio_log_count(all_set_irqs);
+    for (round = 0; round < MASK_ROUNDS; round++) {
+        for (n = 0; n < g->vectors; n++) {
+            qmsix_testdev_mask(&m.dev, n);
+            qmsix_testdev_unmask(&m.dev, n);
+        }
+        /* and again with KVM to be told */
+        qvfio_machine_await_kvm(&m, g->vectors);
+    }
+    g->mask_set_irqs = (double)(qvfio_log_count(all_set_irqs) - before) /
+                       (MASK_ROUNDS * g->vectors);
+
+    qvfio_machine_stop(&m);
+    unlink(pidfile);
+}
+
 static int compare_doubles(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
@@ -159,6 +218,10 @@ static char *figures(const Growth *g, const QMsixAccount *a, bool dynamic)
 {
     g_autofree char *set_irqs = g->logged ?
         g_strdup_printf("%u", g->set_irqs) : g_strdup("null");
+    g_autofree char *eventfds = g->eventfds < 0 ? g_strdup("null") :
+        g_strdup_printf("%.2f", g->eventfds);
+    g_autofree char *mask_set_irqs = g->mask_set_irqs < 0 ? g_strdup("null") :
+        g_strdup_printf("%.2f", g->mask_set_irqs);
     double *us = g->unmask_us;
     unsigned n = g->unmasks;
 
@@ -172,13 +235,15 @@ static char *figures(const Growth *g, const QMsixAccount *a, bool dynamic)
                            "\"late\": %" PRIu64 ", \"lost\": %" PRIu64 ", "
                            "\"extra\": %" PRIu64 ", \"teardowns\": %u, "
                            "\"teardowns_most\": %u, "
-                           "\"set_irqs\": %s, "
+                           "\"set_irqs\": %s, \"eventfds\": %s, "
+                           "\"mask_set_irqs\": %s, "
                            "\"unmask_us\": {\"median\": %.0f, \"max\": %.0f}}"
                            "\n",
                            dynamic ? "true" : "false", g->vectors, g->rounds,
                            g->raised, g->raised_growing, g->raised_off,
                            a->delivered, a->late, a->lost, a->extra,
                            g->teardowns, g->teardowns_most, set_irqs,
+                           eventfds, mask_set_irqs,
                            (us[(n - 1) / 2] + us[n / 2]) / 2, us[n - 1]);
 }
 
@@ -205,7 +270,10 @@ int main(int argc, char **argv)
         { "help", no_argument, NULL, 'h' },
         { }
     };
-    Growth g = { .vectors = 64, .rounds = 1, .period = 500 };
+    Growth g = {
+        .vectors = 64, .rounds = 1, .period = 500, .eventfds = -1,
+        .mask_set_irqs = -1,
+    };
     const char *json = NULL, *device = qvfio_device(1);
     g_autofree char *text = NULL;
     QVfioMachine m;
@@ -264,6 +332,9 @@ int main(int argc, char **argv)
     g.raised_off = qmsix_testdev_read(&m.dev, MSIX_TESTDEV_DROPPED);
 
     qvfio_machine_stop(&m);
+    if (g.logged && qvfio_has_kvm() && g.vectors > 1) {
+        measure_kvm(&g, device);
+    }
     if (g.logged) {
         qvfio_log_stop();
     }

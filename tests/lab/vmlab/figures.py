@@ -14,6 +14,7 @@ LEAST_RAISED = 100_000          # during growth, by default
 COUNTS = ("vectors", "rounds", "raised", "raised_growing", "raised_off",
           "delivered", "late", "lost", "extra", "teardowns", "teardowns_most",
           "set_irqs")
+MEANS = ("eventfds", "mask_set_irqs")
 
 
 class BadFigures(Exception):
@@ -40,6 +41,8 @@ class Run:
     teardowns: int
     teardowns_most: int         # in one round
     set_irqs: int
+    eventfds: float             # of QEMU for a vector, with KVM
+    mask_set_irqs: float        # for a mask and an unmask, with KVM
     median_us: float
     max_us: float
 
@@ -54,6 +57,7 @@ class Run:
             "late": self.late, "lost": self.lost, "extra": self.extra,
             "teardowns": self.teardowns,
             "teardowns_most": self.teardowns_most, "set_irqs": self.set_irqs,
+            "eventfds": self.eventfds, "mask_set_irqs": self.mask_set_irqs,
             "unmask_us": {"median": self.median_us, "max": self.max_us},
         }
 
@@ -66,11 +70,11 @@ def _count(data: dict[str, Any], key: str) -> int:
     return value
 
 
-def _time(data: dict[str, Any], key: str) -> float:
+def _number(data: dict[str, Any], key: str) -> float:
     value = data.get(key)
     if (not isinstance(value, (int, float)) or isinstance(value, bool)
             or not math.isfinite(value) or value < 0):
-        raise BadFigures(f"'unmask_us' has no time as '{key}': {value!r}")
+        raise BadFigures(f"'{key}' is no number: {value!r}")
     return float(value)
 
 
@@ -83,7 +87,7 @@ def read(text: str, kernel: str, qemu: str, version: str, vectors: int,
         raise BadFigures(f"no JSON: {error}") from error
     if not isinstance(data, dict):
         raise BadFigures("no JSON object")
-    missing = {*COUNTS, "dynamic", "unmask_us"} - data.keys()
+    missing = {*COUNTS, *MEANS, "dynamic", "unmask_us"} - data.keys()
     if missing:
         raise BadFigures(f"missing: {', '.join(sorted(missing))}")
     counts = {key: _count(data, key) for key in COUNTS}
@@ -94,8 +98,9 @@ def read(text: str, kernel: str, qemu: str, version: str, vectors: int,
     if not isinstance(times, dict):
         raise BadFigures("'unmask_us' is no object")
     run = Run(kernel, qemu, version, data["dynamic"],
-              median_us=_time(times, "median"), max_us=_time(times, "max"),
-              **counts)
+              median_us=_number(times, "median"),
+              max_us=_number(times, "max"), **counts,
+              **{key: _number(data, key) for key in MEANS})
     if run.vectors != vectors or run.rounds != rounds:
         raise BadFigures(f"{run.vectors} vectors in {run.rounds} rounds "
                          f"instead of {vectors} in {rounds}")
@@ -135,6 +140,11 @@ def _ours(run: Run, dynamic: bool, full: bool) -> list[str]:
     if run.extra > run.vectors * run.teardowns:
         found.append(f"{who} delivered {run.extra} extra interrupts, more than "
                      "one for each vector each time that MSI-X was off.")
+    if run.eventfds != 1:
+        found.append(f"{who} had {run.eventfds} eventfds for each vector.")
+    if run.mask_set_irqs:
+        found.append(f"{who} called VFIO_DEVICE_SET_IRQS {run.mask_set_irqs} "
+                     "times for a mask and an unmask of a vector.")
     if full and run.raised_growing < LEAST_RAISED:
         found.append(f"{who} met {run.raised_growing} interrupts while vectors "
                      f"were unmasked, which are less than {LEAST_RAISED}.")
@@ -172,6 +182,10 @@ def failures(runs: list[Run], kernels: dict[str, bool],
             if not run.lost:
                 found.append(f"On {kernel} stock QEMU lost nothing, so this "
                              "run shows no difference.")
+            if run.eventfds <= 1 or not run.mask_set_irqs:
+                found.append(f"On {kernel} stock QEMU needed no more eventfds, "
+                             "or no calls for a mask and an unmask: this run "
+                             "shows no difference.")
         for run in ours:
             found += _ours(run, dynamic, full)
     return found
@@ -188,6 +202,10 @@ def notes(runs: list[Run], full: bool) -> list[str]:
                 "more. The patched one asks for twice as many each time, and "
                 "signals the vectors in use once afterwards: one that had lost "
                 "nothing can get an extra interrupt.")
+    if runs:
+        found.append("Note: SET_IRQS a mask are the calls for a mask and an "
+                     "unmask of a vector in use, with KVM; so are the "
+                     "eventfds.")
     if not full:
         found.append(f"Note: with fewer rounds than by default, {LEAST_RAISED} "
                      "interrupts while vectors were unmasked were not asked "
@@ -208,7 +226,8 @@ HEADINGS = (
     ("raised", "in all"), ("raised", "growing"), ("raised", "MSI-X off"),
     ("late", ""), ("lost", ""), ("extra", ""),
     ("MSI-X", "off/on"), ("SET_IRQS", "calls"), ("unmask µs", "median"),
-    ("unmask µs", "slowest"))
+    ("unmask µs", "slowest"), ("eventfds", "a vector"),
+    ("SET_IRQS", "a mask"))
 
 
 def table(runs: list[Run]) -> str:
@@ -217,7 +236,8 @@ def table(runs: list[Run]) -> str:
              str(run.raised), str(run.raised_growing), str(run.raised_off),
              str(run.late), str(run.lost), str(run.extra),
              str(run.teardowns), str(run.set_irqs),
-             f"{run.median_us:.0f}", f"{run.max_us:.0f}") for run in runs]
+             f"{run.median_us:.0f}", f"{run.max_us:.0f}",
+             f"{run.eventfds:g}", f"{run.mask_set_irqs:g}") for run in runs]
     head = [tuple(heading[i] for heading in HEADINGS) for i in (0, 1)]
     widths = [max(len(row[i]) for row in [*head, *rows])
               for i in range(len(HEADINGS))]
