@@ -35,6 +35,11 @@ check-sim check-qtest check-stock check-lab: check-%: build
 check-upstream: build
 	@scripts/check-upstream --build-dir='$(BUILD)'
 
+# Of the machine that it runs on; nothing is built for it or changed by it.
+check-host:
+	$(if $(BDF),,$(error which device? make check-host BDF=0000:01:00.0))
+	@scripts/check-host '$(BDF)'
+
 refresh: configured
 	@scripts/patches refresh --build-dir='$(BUILD)'
 
@@ -57,6 +62,8 @@ help:
 	@echo 'make check-stock    only that stock QEMU fails where it must'
 	@echo 'make check-lab      only the emulated host'
 	@echo 'make check-upstream QEMU'"'"'s own tests with and without the patches'
+	@echo 'make check-host BDF=0000:01:00.0'
+	@echo '                    does this machine suit that PCI device?'
 	@echo 'make refresh        make every patch apply without offset again'
 	@echo 'make clean          remove what was compiled and measured'
 	@echo 'make distclean      remove the build folder'
@@ -65,5 +72,5 @@ help:
 	@echo 'folder. ./configure --help lists the options for the build.'
 
 .PHONY: all configured build demo check check-patches check-sim check-qtest
-.PHONY: check-stock check-lab check-upstream
+.PHONY: check-stock check-lab check-upstream check-host
 .PHONY: refresh clean distclean help
