@@ -40,6 +40,9 @@ check-host:
 	$(if $(BDF),,$(error which device? make check-host BDF=0000:01:00.0))
 	@scripts/check-host '$(BDF)'
 
+html:
+	@scripts/build-docs --build-dir='$(BUILD)'
+
 refresh: configured
 	@scripts/patches refresh --build-dir='$(BUILD)'
 
@@ -64,6 +67,7 @@ help:
 	@echo 'make check-upstream QEMU'"'"'s own tests with and without the patches'
 	@echo 'make check-host BDF=0000:01:00.0'
 	@echo '                    does this machine suit that PCI device?'
+	@echo 'make html           the pages of docs/: $(BUILD)/html/index.html'
 	@echo 'make refresh        make every patch apply without offset again'
 	@echo 'make clean          remove what was compiled and measured'
 	@echo 'make distclean      remove the build folder'
@@ -73,4 +77,4 @@ help:
 
 .PHONY: all configured build demo check check-patches check-sim check-qtest
 .PHONY: check-stock check-lab check-upstream check-host
-.PHONY: refresh clean distclean help
+.PHONY: html refresh clean distclean help
