@@ -59,7 +59,7 @@ help:
 	@echo '                    $(BUILD)/qemu/qemu-system-x86_64'
 	@echo 'make demo           compare stock and patched QEMU on an emulated host'
 	@echo 'make check          build and run all tests'
-	@echo 'make check-patches  only the series and the scripts (seconds)'
+	@echo 'make check-patches  only the series, the scripts and the pages'
 	@echo 'make check-sim      only the simulated host itself'
 	@echo 'make check-qtest    only the qtests: device model, simulated host'
 	@echo 'make check-stock    only that stock QEMU fails where it must'
