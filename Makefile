@@ -46,10 +46,14 @@ html:
 refresh: configured
 	@scripts/patches refresh --build-dir='$(BUILD)'
 
+# For git am and for a distribution's debian/patches; needs no QEMU.
+patches:
+	@scripts/export-patches --build-dir='$(BUILD)'
+
 clean:
 	@if [ -f '$(BUILD)/qemu/build.ninja' ]; then \
 		ninja -C '$(BUILD)/qemu' --quiet -t clean; fi
-	rm -rf '$(BUILD)/meson-logs' '$(BUILD)/demo' '$(BUILD)/lab'
+	rm -rf '$(BUILD)/meson-logs' '$(BUILD)/demo' '$(BUILD)/lab' '$(BUILD)/patches'
 
 distclean:
 	rm -rf '$(BUILD)'
@@ -69,6 +73,7 @@ help:
 	@echo '                    does this machine suit that PCI device?'
 	@echo 'make html           the pages of docs/: $(BUILD)/html/index.html'
 	@echo 'make refresh        make every patch apply without offset again'
+	@echo 'make patches        the series with the new files, for git am and quilt'
 	@echo 'make clean          remove what was compiled and measured'
 	@echo 'make distclean      remove the build folder'
 	@echo
@@ -77,4 +82,4 @@ help:
 
 .PHONY: all configured build demo check check-patches check-sim check-qtest
 .PHONY: check-stock check-lab check-upstream check-host
-.PHONY: html refresh clean distclean help
+.PHONY: html refresh patches clean distclean help
