@@ -46,6 +46,16 @@ html:
 refresh: configured
 	@scripts/patches refresh --build-dir='$(BUILD)'
 
+# A package beside Debian's QEMU.  Building it takes long, and is no part of
+# 'check'; what can be checked without is.
+deb: configured
+	@scripts/packages deb
+	@scripts/build-deb --build-dir='$(BUILD)'
+
+check-deb:
+	@scripts/packages deb
+	@VFIO_MSIX_BUILD='$(abspath $(BUILD))' tests/package/installed
+
 # For git am and for a distribution's debian/patches; needs no QEMU.
 patches:
 	@scripts/export-patches --build-dir='$(BUILD)'
@@ -53,7 +63,8 @@ patches:
 clean:
 	@if [ -f '$(BUILD)/qemu/build.ninja' ]; then \
 		ninja -C '$(BUILD)/qemu' --quiet -t clean; fi
-	rm -rf '$(BUILD)/meson-logs' '$(BUILD)/demo' '$(BUILD)/lab' '$(BUILD)/patches'
+	rm -rf '$(BUILD)/meson-logs' '$(BUILD)/demo' '$(BUILD)/lab' '$(BUILD)/patches' \
+		'$(BUILD)/deb' '$(BUILD)/deb-build'
 
 distclean:
 	rm -rf '$(BUILD)'
@@ -74,6 +85,8 @@ help:
 	@echo 'make html           the pages of docs/: $(BUILD)/html/index.html'
 	@echo 'make refresh        make every patch apply without offset again'
 	@echo 'make patches        the series with the new files, for git am and quilt'
+	@echo 'make deb            Debian packages, installed beside Debian'"'"'s QEMU'
+	@echo 'make check-deb      install, run and remove them (in a copy; root)'
 	@echo 'make clean          remove what was compiled and measured'
 	@echo 'make distclean      remove the build folder'
 	@echo
@@ -82,4 +95,4 @@ help:
 
 .PHONY: all configured build demo check check-patches check-sim check-qtest
 .PHONY: check-stock check-lab check-upstream check-host
-.PHONY: html refresh patches clean distclean help
+.PHONY: html refresh patches deb check-deb clean distclean help
