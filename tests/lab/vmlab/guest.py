@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Runs on the emulated host: boots a Linux guest on the QEMU under test and
-judges what vfio-msix-guest counts there.
+judges what vfio-msix-guest counts there.  Whoever else boots such a guest has
+a Watch follow it.
 
 Who delivers each vector is asked meanwhile (info pic).  A guest that stands
 still, or ends without a result, is no loss: it is reported as broken, because
@@ -76,6 +77,7 @@ class Course:
     sums: dict[str, Any] | None = None
     last: str = "it has not started"
     ended: str = ""             # what its init said at the end
+    wants: str = ""             # what it asks for now
     rounds: list[dict[str, Any]] = dataclasses.field(default_factory=list)
 
     def take(self, line: str) -> None:
@@ -90,6 +92,8 @@ class Course:
             self.sums = event
         elif "round" in event:
             self.rounds.append(event)
+        elif "wants" in event:
+            self.wants = str(event["wants"])
         elif event.get("guest", "up") != "up":
             self.ended = str(event["guest"])
 
@@ -172,6 +176,37 @@ class Lines:
                 if line.strip()]
 
 
+class Watch:
+    """Follows a guest by what it reports, and by who listens."""
+
+    def __init__(self, out: Path, scale: float) -> None:
+        self.console = out / "guest-console.log"
+        self.lines = Lines(out / "guest.jsonl")
+        self.limit = SILENT_LIMIT * scale
+        self.deadline = time.monotonic() + self.limit
+        self.course = Course()
+        self.listeners = Listeners()
+
+    def broken(self, what: str) -> GuestBroken:
+        """With what the guest said last, and its console."""
+        lines = last_lines(self.console, 2)
+        console = f"; its console: {' / '.join(lines)}" if lines else ""
+        return GuestBroken(f"{what}; its last report: {self.course.last}"
+                           + console)
+
+    def read(self) -> None:
+        """Takes what is new."""
+        for line in self.lines.read():
+            self.course.take(line)
+            self.deadline = time.monotonic() + self.limit
+
+    def check_alive(self) -> None:
+        """Raises if it has been silent for too long."""
+        if time.monotonic() > self.deadline:
+            raise self.broken("the guest stands still: silent for "
+                              f"{self.limit:.0f} s")
+
+
 @dataclasses.dataclass
 class Run:
     """One guest."""
@@ -183,8 +218,9 @@ class Run:
     pci_id: str
     arguments: str              # of vfio-msix-guest, separated by commas
     scale: float = 1.0          # of all time limits
-    course: Course = dataclasses.field(default_factory=Course)
-    listeners: Listeners = dataclasses.field(default_factory=Listeners)
+
+    def __post_init__(self) -> None:
+        self.watch = Watch(self.out, self.scale)
 
     def command(self, monitor: Path) -> list[str]:
         """The QEMU under test.  The guest's vfio-pci wants an IOMMU, and that
@@ -204,13 +240,6 @@ class Run:
                 "-qmp", f"unix:{monitor},server=on,wait=off",
                 "-device", f"vfio-pci,{self.device}"]
 
-    def broken(self, what: str) -> GuestBroken:
-        """With what the guest said last, and its console."""
-        lines = last_lines(self.out / "guest-console.log", 2)
-        console = f"; its console: {' / '.join(lines)}" if lines else ""
-        return GuestBroken(f"{what}; its last report: {self.course.last}"
-                           + console)
-
     def _look(self, monitor: Monitor) -> None:
         try:
             status = monitor.command("query-status")["status"]
@@ -222,27 +251,21 @@ class Run:
             # It is about to end, which shows in a moment.
             return
         if status in ("internal-error", "guest-panicked"):
-            raise self.broken(f"the guest is not run any more ({status})")
-        self.listeners.take(text)
+            raise self.watch.broken("the guest is not run any more "
+                                    f"({status})")
+        self.watch.listeners.take(text)
 
     def _follow(self, process: subprocess.Popen[bytes],
                 monitor: Monitor) -> None:
-        lines = Lines(self.out / "guest.jsonl")
-        limit = SILENT_LIMIT * self.scale
-        deadline = time.monotonic() + limit
         while True:
             # First, so that nothing it wrote before is missed.
             gone = process.poll() is not None
-            for line in lines.read():
-                self.course.take(line)
-                deadline = time.monotonic() + limit
+            self.watch.read()
             if gone:
                 return
-            if not self.course.ended:
+            if not self.watch.course.ended:
                 self._look(monitor)
-            if time.monotonic() > deadline:
-                raise self.broken("the guest stands still: silent for "
-                                  f"{limit:.0f} s")
+            self.watch.check_alive()
             time.sleep(POLL)
 
     def run(self) -> dict[str, Any]:
@@ -271,6 +294,7 @@ class Run:
             why = last_lines(log, 1)
             raise QemuFailed(f"QEMU ended with status {status}"
                              + (f": {why[0]}" if why else ""))
-        if not self.course.ended:
-            raise self.broken("the guest ended without a result")
-        return {**self.course.result(), **self.listeners.figures()}
+        course = self.watch.course
+        if not course.ended:
+            raise self.watch.broken("the guest ended without a result")
+        return {**course.result(), **self.watch.listeners.figures()}
