@@ -15,7 +15,7 @@ from unittest import mock
 from vmlab import guest, hostdev, virtcase
 from vmlab.domain import EXAMPLE, OVERRIDE, QEMU_NAMESPACE, Domain
 from vmlab.errors import Usage
-from vmlab.libvirtd import confinement
+from vmlab.libvirtd import VirshFailed, confinement
 
 Q = f"{{{QEMU_NAMESPACE}}}"
 
@@ -171,7 +171,7 @@ class CaseTest(unittest.TestCase):
         self.assertEqual(self.judge(0, 5, 0), "")
         self.assertIn("host-dynamic=1", self.judge(1, 0, 0))
         self.assertIn("replays=9", self.judge(0, 5, 9))
-        self.assertIn("no vector was added", self.judge(0, 0, 0))
+        self.assertIn("too few vectors", self.judge(0, 2, 0))
         self.assertIn("says nothing", virtcase.judge_override(
             virtcase.counts("pic0: irr=00\n")))
 
@@ -194,3 +194,62 @@ class CaseTest(unittest.TestCase):
             course.take(line)
             self.assertEqual(course.wants, wants)
         self.assertEqual(course.ended, "")
+
+
+class FollowTest(unittest.TestCase):
+    """A guest that asks for something, or comes to a bad end before."""
+
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.out = Path(folder.name)
+        self.case = virtcase.Case(Path("/q"), "0000:00:05.0", Path("/g"),
+                                  self.out, [], 1.0)
+        self.watch = guest.Watch(self.out, 1.0)
+        self.there = "msix\n"
+        self.answer: str | VirshFailed = CaseTest.INFO % (1, 0, 0)
+        self.case.libvirt = mock.Mock()
+        self.case.libvirt.virsh = self.virsh
+        self.case.libvirt.last_words.return_value = "reason=crashed"
+
+    def virsh(self, command: str, *_: str) -> str:
+        if command == "list":
+            return self.there
+        assert command == "qemu-monitor-command"
+        if isinstance(self.answer, VirshFailed):
+            raise self.answer
+        return self.answer
+
+    def follow(self, *lines: str) -> None:
+        (self.out / "guest.jsonl").write_text(
+            "".join(f"{line}\n" for line in lines), encoding="utf-8")
+        with mock.patch.object(virtcase, "POLL", 0.01):
+            # pylint: disable-next=protected-access
+            self.case._follow(self.watch, "detach")
+
+    def test_wants(self) -> None:
+        self.answer += "x promotions=3"
+        self.follow('{"guest":"up"}', '{"wants":"detach"}')
+        self.assertEqual(self.watch.listeners.seen, {0})
+
+    def test_guest_that_cannot_measure(self) -> None:
+        with self.assertRaises(guest.GuestBroken) as caught:
+            self.follow('{"guest":"status 2"}')
+        self.assertIn("could not measure: status 2", str(caught.exception))
+
+    def test_domain_is_gone(self) -> None:
+        self.answer, self.there = VirshFailed("not running"), ""
+        with self.assertRaises(guest.GuestBroken) as caught:
+            self.follow('{"guest":"up"}')
+        self.assertIn("reason=crashed", str(caught.exception))
+
+    def test_no_answer(self) -> None:
+        self.answer = VirshFailed("no answer")
+        with self.assertRaises(VirshFailed):
+            self.follow('{"guest":"up"}')
+
+    def test_silence(self) -> None:
+        self.watch.deadline = 0
+        self.watch.lines.path = self.out / "none"
+        with self.assertRaises(guest.GuestBroken):
+            self.follow('{"guest":"up"}')

@@ -24,7 +24,11 @@ from .libvirtd import Libvirt, VirshFailed, confinement
 HOST_DRIVER = "uio_pci_generic"
 # Generous: it tells what never comes from what is slow.
 LIMIT = 120.0
-POLL = 1.0
+POLL = 0.5
+# A virsh takes its time on an emulated processor, and takes it from the guest.
+LOOK = 2.0
+# So many times room was made for more vectors: by then some had been in use.
+LEAST_ADDED = 3
 COUNT = re.compile(r"\b([a-z-]+)=(\d+)")
 # Of the figures of the guest, those that are added up.
 SUMS = ("raised", "handled", "lost", "dropped", "disables", "extra", "late",
@@ -64,8 +68,8 @@ def judge_override(seen: dict[str, int]) -> str:
         return "info pic says nothing about the device's MSI-X"
     if seen.get("host-dynamic"):
         return "host-dynamic=1 in spite of x-msix-dynamic=off"
-    if not seen.get("re-enables"):
-        return "no vector was added, so nothing is known about replays"
+    if seen.get("re-enables", 0) < LEAST_ADDED:
+        return "too few vectors were added to know anything about replays"
     if seen.get("replays"):
         return f"replays={seen['replays']} in spite of x-msix-replay=off"
     return ""
@@ -169,23 +173,32 @@ class Case:
 
     def _follow(self, watch: guest.Watch, wanted: str) -> None:
         """Until the guest asks for something."""
+        look_at = 0.0
         while watch.course.wants != wanted:
-            try:
-                text = self._info_pic()
-            except VirshFailed as error:
-                if self.name in self.libvirt.virsh("list", "--name").split():
-                    raise
-                watch.read()
-                raise watch.broken(
-                    f"the domain is gone ({error}; its log: "
-                    f"{self.libvirt.last_words(self.name)})") from error
-            watch.listeners.take(text)
-            watch.read()
-            if watch.course.ended:
-                raise watch.broken(
-                    f"the guest could not measure: {watch.course.ended}")
-            watch.check_alive()
+            if time.monotonic() >= look_at:
+                self._look(watch)
+                look_at = time.monotonic() + LOOK
+            self._read(watch)
             time.sleep(POLL)
+
+    @staticmethod
+    def _read(watch: guest.Watch) -> None:
+        watch.read()
+        if watch.course.ended:
+            raise watch.broken(
+                f"the guest could not measure: {watch.course.ended}")
+        watch.check_alive()
+
+    def _look(self, watch: guest.Watch) -> None:
+        try:
+            watch.listeners.take(self._info_pic())
+        except VirshFailed as error:
+            if self.name in self.libvirt.virsh("list", "--name").split():
+                raise
+            watch.read()
+            raise watch.broken(
+                f"the domain is gone ({error}; its log: "
+                f"{self.libvirt.last_words(self.name)})") from error
 
     def _measure(self, points: Points, watch: guest.Watch, wanted: str,
                  what: str) -> dict[str, Any]:
@@ -251,9 +264,14 @@ class Case:
     def _play_override(self) -> None:
         points = Points(6)
         watch = self._start(points, override=True)
-        # What is lost without replays is not judged.
-        self._follow(watch, "detach")
-        told = counts(self._info_pic())
+        # What is lost without replays is not judged, and so the guest need not
+        # come to an end.
+        told: dict[str, int] = {}
+        while (told.get("re-enables", 0) < LEAST_ADDED
+               and not watch.course.wants):
+            self._read(watch)
+            time.sleep(POLL)
+            told = counts(self._info_pic())
         print(f"# {json.dumps(told)}")
         points.point("the properties of the XML are in effect",
                      judge_override(told))
