@@ -155,11 +155,14 @@ class Case:
         return ""
 
     def _confined(self, pid: int) -> str:
-        place = Path("/proc") / str(pid)
-        arguments = (place / "cmdline").read_text().split("\0")
-        return confinement(arguments, [
+        qemu, own = Path("/proc") / str(pid), Path("/proc/self")
+        if (qemu / "ns" / "mnt").readlink() == (own / "ns" / "mnt").readlink():
+            return "QEMU has no mount namespace of its own"
+        if (qemu / "cgroup").read_text() == (own / "cgroup").read_text():
+            return "QEMU has no control group of its own"
+        return confinement((qemu / "cmdline").read_text().split("\0"), [
             (thread / "status").read_text()
-            for thread in (place / "task").iterdir()])
+            for thread in (qemu / "task").iterdir()])
 
     def _emulator(self, pid: int) -> str:
         running = os.readlink(f"/proc/{pid}/exe")
