@@ -160,9 +160,13 @@ class Case:
             return "QEMU has no mount namespace of its own"
         if (qemu / "cgroup").read_text() == (own / "cgroup").read_text():
             return "QEMU has no control group of its own"
-        return confinement((qemu / "cmdline").read_text().split("\0"), [
-            (thread / "status").read_text()
-            for thread in (qemu / "task").iterdir()])
+        threads = []
+        for thread in (qemu / "task").iterdir():
+            # Some are there for a moment only.
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                threads.append((thread / "status").read_text())
+        return confinement((qemu / "cmdline").read_text().split("\0"),
+                           threads)
 
     def _emulator(self, pid: int) -> str:
         running = os.readlink(f"/proc/{pid}/exe")
