@@ -13,6 +13,9 @@
  * is told to and counts what it had to drop because MSI-X was off on the host:
  * so it shows what the guest was in danger of losing.
  *
+ * With -l it times instead: interrupts one by one, from the write that has the
+ * device raise one to the handler, and writes to the MSI-X table.
+ *
  * Prints a JSON object a line.  The exit status says whether it could measure,
  * not what.
  *
@@ -26,6 +29,7 @@
 #include <inttypes.h>
 #include <linux/pci_regs.h>
 #include <linux/vfio.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -85,6 +89,7 @@ static unsigned nr_rounds = 8;
 static unsigned step_ms = 20;
 static unsigned nr_masks = 64;
 static unsigned patience_ms = 15000;
+static unsigned nr_latencies;
 
 static _Atomic unsigned in_use;
 
@@ -538,6 +543,128 @@ static void make_vectors(void)
     }
 }
 
+/*
+ * Times
+ */
+
+/* How long a vector rests so that KVM comes to listen to it */
+#define SETTLE_MS       100
+
+/* How often a vector is masked in a row, or after a rest each */
+#define MASKS_IN_A_ROW  32
+#define MASKS_RESTED    5
+
+static volatile uint32_t *map_table(void)
+{
+    struct vfio_region_info region = {
+        .argsz = sizeof(region),
+        .index = MSIX_TESTDEV_MSIX_BAR,
+    };
+    void *map;
+
+    if (ioctl(device, VFIO_DEVICE_GET_REGION_INFO, &region)) {
+        err(2, "VFIO_DEVICE_GET_REGION_INFO");
+    }
+    map = mmap(NULL, region.size, PROT_READ | PROT_WRITE, MAP_SHARED, device,
+               region.offset);
+    if (map == MAP_FAILED) {
+        err(2, "map the MSI-X table");
+    }
+    return (volatile uint32_t *)map + MSIX_TESTDEV_TABLE_OFFSET / 4;
+}
+
+/* The kernel's entries are put back as they were before it can notice. */
+static uint64_t time_control(volatile uint32_t *table, unsigned n,
+                             uint32_t value)
+{
+    uint64_t start = now_ns();
+
+    table[n * PCI_MSIX_ENTRY_SIZE / 4 + PCI_MSIX_ENTRY_VECTOR_CTRL / 4] = value;
+    return now_ns() - start;
+}
+
+static uint64_t time_mask_and_unmask(volatile uint32_t *table)
+{
+    return time_control(table, 0, PCI_MSIX_ENTRY_CTRL_MASKBIT) +
+           time_control(table, 0, 0);
+}
+
+static void begin_times(const char *what)
+{
+    printf("\"%s\":[", what);
+}
+
+static void print_time(uint64_t ns, bool last)
+{
+    printf("%.1f%s", ns / 1000.0, last ? "]," : ",");
+}
+
+static void time_accesses(void)
+{
+    volatile uint32_t *table = map_table();
+    unsigned i, n, word;
+
+    begin_times("nothing_us");
+    for (i = 0; i < MASKS_IN_A_ROW; i++) {
+        print_time(time_control(table, nr_vectors - 1,
+                                PCI_MSIX_ENTRY_CTRL_MASKBIT),
+                   i + 1 == MASKS_IN_A_ROW);
+    }
+    begin_times("mask_us");
+    for (i = 0; i < MASKS_RESTED; i++) {
+        /* Who masks within a second of KVM's coming has KVM wait longer. */
+        sleep_ms(1000 + SETTLE_MS);
+        print_time(time_mask_and_unmask(table), i + 1 == MASKS_RESTED);
+    }
+    begin_times("mask_often_us");
+    for (i = 0; i < MASKS_IN_A_ROW; i++) {
+        print_time(time_mask_and_unmask(table), i + 1 == MASKS_IN_A_ROW);
+    }
+    /* They fire never; whose message they have does not matter. */
+    for (n = 1; n < nr_vectors; n++) {
+        for (word = 0; word < PCI_MSIX_ENTRY_VECTOR_CTRL / 4; word++) {
+            table[n * PCI_MSIX_ENTRY_SIZE / 4 + word] = table[word];
+        }
+    }
+    begin_times("new_us");
+    for (n = 1; n < nr_vectors; n++) {
+        print_time(time_control(table, n, 0), n + 1 == nr_vectors);
+    }
+    for (n = 1; n < nr_vectors; n++) {
+        time_control(table, n, PCI_MSIX_ENTRY_CTRL_MASKBIT);
+    }
+}
+
+static void time_delivery(void)
+{
+    struct pollfd poll_fd = { .fd = vectors[0].fd, .events = POLLIN };
+    uint64_t start, events;
+    unsigned i;
+
+    begin_times("latency_us");
+    for (i = 0; i < nr_latencies; i++) {
+        sleep_ms(1);
+        start = now_ns();
+        write_register(MSIX_TESTDEV_FIRE, 0);
+        if (poll(&poll_fd, 1, patience_ms) != 1 ||
+            read(poll_fd.fd, &events, sizeof(events)) != sizeof(events)) {
+            errx(2, "interrupt %u of %u has not come", i, nr_latencies);
+        }
+        print_time(now_ns() - start, i + 1 == nr_latencies);
+    }
+}
+
+static void print_times(void)
+{
+    set_trigger(0, vectors[0].fd);
+    sleep_ms(SETTLE_MS);
+    printf("{");
+    time_delivery();
+    time_accesses();
+    printf("\"sum\":0}\n");
+    disable_msix();
+}
+
 static unsigned number(const char *text, unsigned low, unsigned high)
 {
     unsigned value;
@@ -554,7 +681,7 @@ static void parse(int argc, char **argv)
 {
     int option;
 
-    while ((option = getopt(argc, argv, "v:r:s:m:p:")) != -1) {
+    while ((option = getopt(argc, argv, "v:r:s:m:p:l:")) != -1) {
         switch (option) {
         case 'v':
             nr_vectors = number(optarg, 2, MAX_VECTORS);
@@ -571,6 +698,9 @@ static void parse(int argc, char **argv)
         case 'p':
             patience_ms = number(optarg, 1, 1000000);
             break;
+        case 'l':
+            nr_latencies = number(optarg, 1, 1000);
+            break;
         default:
             optind = argc;
             break;
@@ -578,7 +708,8 @@ static void parse(int argc, char **argv)
     }
     if (argc - optind != 2) {
         errx(2, "usage: vfio-msix-guest [-v VECTORS] [-r ROUNDS] [-s STEP_MS] "
-             "[-m MASKS] [-p PATIENCE_MS] /dev/vfio/GROUP DEVICE");
+             "[-m MASKS] [-p PATIENCE_MS] [-l LATENCIES] /dev/vfio/GROUP "
+             "DEVICE");
     }
 }
 
@@ -594,6 +725,11 @@ int main(int argc, char **argv)
     make_vectors();
     printf("{\"device\":\"%s\",\"irq-flags\":%u,\"mapped\":%s}\n",
            argv[optind + 1], irq_flags, bar0_map ? "true" : "false");
+
+    if (nr_latencies) {
+        print_times();
+        return 0;
+    }
 
     /*
      * Vectors are taken into use on processor 0, and raised on 1: with a single
