@@ -20,6 +20,9 @@ build: configured
 demo: build
 	@tests/lab/demo --build-dir='$(BUILD)'
 
+bench: build
+	@tests/bench/bench --build-dir='$(BUILD)' $(BENCH)
+
 check: build
 	@scripts/check --build-dir='$(BUILD)'
 
@@ -64,7 +67,7 @@ clean:
 	@if [ -f '$(BUILD)/qemu/build.ninja' ]; then \
 		ninja -C '$(BUILD)/qemu' --quiet -t clean; fi
 	rm -rf '$(BUILD)/meson-logs' '$(BUILD)/demo' '$(BUILD)/lab' '$(BUILD)/patches' \
-		'$(BUILD)/deb' '$(BUILD)/deb-build'
+		'$(BUILD)/deb' '$(BUILD)/deb-build' '$(BUILD)/bench'
 
 distclean:
 	rm -rf '$(BUILD)'
@@ -73,6 +76,8 @@ help:
 	@echo 'make                configure and build the patched QEMU:'
 	@echo '                    $(BUILD)/qemu/qemu-system-x86_64'
 	@echo 'make demo           compare stock and patched QEMU on an emulated host'
+	@echo 'make bench          measure stock, patched and later QEMU, and the least'
+	@echo '                    that the same work takes: $(BUILD)/bench/index.html'
 	@echo 'make check          build and run all tests'
 	@echo 'make check-patches  only the series, the scripts and the pages'
 	@echo 'make check-sim      only the simulated host itself'
@@ -91,8 +96,9 @@ help:
 	@echo 'make distclean      remove the build folder'
 	@echo
 	@echo 'V=1 shows commands, JOBS=N limits compilers, BUILD=DIR is the build'
-	@echo 'folder. ./configure --help lists the options for the build.'
+	@echo 'folder, BENCH=--quick measures less. ./configure --help lists the options'
+	@echo 'for the build.'
 
-.PHONY: all configured build demo check check-patches check-sim check-qtest
+.PHONY: all configured build demo bench check check-patches check-sim check-qtest
 .PHONY: check-stock check-lab check-upstream check-host
 .PHONY: html refresh patches deb check-deb clean distclean help

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Who is measured, and in which order: rounds that alternate between them."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from vmlab import paths
+from vmlab.cases import Machine
+from vmlab.kernels import Kernel
+from vmlab.plan import GUEST_PROGRAM, BootPlan, Guest, Job, Qemu
+
+FLOOR = "floor"
+STOCK = "stock"
+PATCHED = "patched"
+NEWER = "newer"
+# The order in all tables.
+EVERYBODY = (FLOOR, STOCK, PATCHED, NEWER)
+QEMUS = EVERYBODY[1:]
+
+# What a job measures.
+TIMES = "times"                 # QEMU delivers
+KVM = "kvm"                     # the same, with KVM
+CALLS = "calls"
+GROWTH = "growth"
+LATENCY = "latency"
+TIMELINE = "timeline"
+IRQFD = "irqfd"                 # latency, in a Linux guest
+
+FLOOR_PROGRAM = "build/tests/bench/vfio-msix-floor"
+BENCH_PROGRAM = "build/qemu/tests/qtest/vfio-msix-bench"
+GROWTH_PROGRAM = "build/qemu/tests/qtest/vfio-msix-growth"
+GUEST_RUNNER = "tests/bench/guest-latency"
+LOG_LIBRARY = "build/libvfio-log.so"
+FILE = "figures.json"
+GUEST_KERNEL = "6.12"
+
+TIMELINE_VECTORS = 16
+GUEST_VECTORS = 32
+
+
+@dataclasses.dataclass(frozen=True)
+class Extent:
+    """How much is measured."""
+
+    sizes: tuple[int, ...] = (8, 64, 256)
+    rounds: int = 5
+    repeat: int = 2             # within a round, of everything
+    latencies: int = 100        # interrupts in a round
+    guests: int = 3             # rounds of Linux guests
+    kernels: tuple[str, ...] = ("6.1", "6.12")
+    simulated: tuple[int, ...] = (512, 2048)
+
+
+QUICK = Extent(sizes=(8, 64), rounds=2, repeat=1, latencies=50, guests=1,
+               kernels=("6.12",), simulated=(512,))
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """What a job of a boot is about."""
+
+    who: str
+    kind: str
+    round: int
+    vectors: int = 0            # 0: all sizes
+
+
+@dataclasses.dataclass(frozen=True)
+class Boot:
+    """A boot, and what each of its jobs is about."""
+
+    plan: BootPlan
+    tasks: dict[str, Task]
+
+
+def processors(vectors: int) -> int:
+    """An x86 host has about 200 vectors for each; two are needed so that
+    something goes on while QEMU is busy."""
+    return max(2, -(-(vectors + 60) // 180))
+
+
+def machine(extent: Extent) -> Machine:
+    """The host for all but Linux guests.  KVM is there, but runs no guest."""
+    most = max(*extent.sizes, TIMELINE_VECTORS)
+    return Machine("bench", processors(most), 3072, {"main": most},
+                   ("vfio-pci", "kvm_amd"))
+
+
+GUEST_MACHINE = Machine("bench-guest", 1, 2048, {"main": GUEST_VECTORS},
+                        ("vfio-pci", "kvm_amd"))
+
+
+class Planner:
+    """Makes boots of what is to be measured."""
+
+    def __init__(self, extent: Extent, build: Path,
+                 qemus: dict[str, Path]) -> None:
+        self.extent = extent
+        self.build = build
+        self.qemus = qemus
+        self.jobs: list[Job] = []
+        self.tasks: dict[str, Task] = {}
+
+    def _program(self, name: str) -> str:
+        return str(paths.in_build(name, self.build))
+
+    def _add(self, task: Task, place: Machine, argv: list[str], timeout: int,
+             preload: bool = False, guest: Guest | None = None) -> None:
+        name = f"{len(self.jobs) + 1:03d}-{task.kind}-{task.who}"
+        # The floor has none; what is said to it about QEMU is not looked at.
+        qemu = Qemu(task.who, self.qemus[PATCHED if task.who == FLOOR
+                                         else task.who])
+        self.jobs.append(Job(
+            name, tuple(argv), qemu, (place.address("main"),), timeout,
+            paths.in_build(LOG_LIBRARY, self.build) if preload else None,
+            guest=guest))
+        self.tasks[name] = task
+
+    def _measure(self, task: Task, place: Machine) -> None:
+        extent = self.extent
+        floor = task.who == FLOOR
+        argv = [self._program(FLOOR_PROGRAM if floor else BENCH_PROGRAM),
+                "--json", "{out}/" + FILE]
+        sizes = ["--sizes", ",".join(map(str, extent.sizes))]
+        if task.kind in (TIMES, KVM):
+            argv += [*sizes, "--repeat", str(extent.repeat)]
+        if task.kind == LATENCY:
+            argv += ["--latency", str(extent.latencies)]
+        if task.kind == CALLS:
+            argv += [*sizes, "--count"]
+        if task.kind == TIMELINE:
+            argv += ["--timeline"]
+        if not floor and task.kind in (KVM, CALLS):
+            argv += ["--kvm"]
+        self._add(task, place, argv, 900, preload=task.kind == CALLS)
+
+    def _boot(self, kernel: Kernel, place: Machine) -> Boot:
+        boot = Boot(BootPlan(kernel, place, tuple(self.jobs)), self.tasks)
+        self.jobs, self.tasks = [], {}
+        return boot
+
+    def main(self, kernel: Kernel) -> Boot:
+        """Everything but Linux guests."""
+        place = machine(self.extent)
+        for number in range(1, self.extent.rounds + 1):
+            for kind in (TIMES, KVM, LATENCY):
+                for who in EVERYBODY:
+                    # The floor is the same with KVM and without.
+                    if kind != KVM or who != FLOOR:
+                        self._measure(Task(who, kind, number), place)
+        for who in EVERYBODY:
+            self._measure(Task(who, CALLS, 1), place)
+        for who in QEMUS:
+            self._measure(Task(who, TIMELINE, 1), place)
+        for vectors in self.extent.sizes:
+            for who in QEMUS:
+                self._add(Task(who, GROWTH, 1, vectors), place,
+                          [self._program(GROWTH_PROGRAM),
+                           "--vectors", str(vectors),
+                           "--per-unmask", "10", "--json", "{out}/" + FILE],
+                          900, preload=True)
+        return self._boot(kernel, place)
+
+    def guests(self, kernel: Kernel, guest: Kernel) -> Boot | None:
+        """Linux guests, that have KVM deliver."""
+        inside = Guest(guest, Path(self._program(GUEST_PROGRAM)))
+        for number in range(1, self.extent.guests + 1):
+            for who in QEMUS:
+                self._add(Task(who, IRQFD, number), GUEST_MACHINE,
+                          [self._program(GUEST_RUNNER),
+                           str(self.extent.latencies)], 600, guest=inside)
+        return self._boot(kernel, GUEST_MACHINE) if self.jobs else None
+
+    def simulated(self, personality: str, who: str, out: Path,
+                  kvm: bool) -> list[str]:
+        """A command that counts calls on the simulated host."""
+        sizes = self.extent.simulated
+        return [str(paths.TREE / "tests" / "vfio-sim" / "vfio-sim"),
+                "--personality", personality, "--vectors", str(max(sizes)),
+                "--", self._program(BENCH_PROGRAM), "--count",
+                *(["--kvm"] if kvm else []),
+                "--sizes", ",".join(map(str, sizes)), "--json", str(out)]

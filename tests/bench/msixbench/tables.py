@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Tables of a report, as rows of words: for terminal, page and reST."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from . import plan
+from .figures import QUESTIONS
+from .report import View
+from .targets import MODES
+
+NONE = "-"
+FAILED = "failed"
+
+# Which job of a boot a figure comes from.
+KINDS = {"qemu": plan.TIMES, "kvm": plan.KVM, "guest": plan.IRQFD}
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A head and rows; the first columns are words."""
+
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    words: int = 1
+    name: str = ""
+
+
+def amount(value: float) -> str:
+    """With as many digits as mean something."""
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+def spread(figure: dict[str, Any]) -> str:
+    """The median, and between what half of the values are."""
+    text = amount(figure["median"])
+    if figure["count"] > 1:
+        text += f" ({amount(figure['low'])}–{amount(figure['high'])})"
+    return text
+
+
+def times(value: float | None) -> str:
+    """A ratio."""
+    return NONE if value is None else f"{value:.2f} ×"
+
+
+def _failed(view: View, kernel: str, who: str, kind: str) -> bool:
+    return any(p["kernel"] == kernel and p["who"] == who
+               and p["kind"].split()[0] == kind
+               for p in view.report["problems"])
+
+
+def _missing(view: View, kernel: str, who: str, kind: str) -> str:
+    """What to say where no figure is: there is none, or it failed."""
+    return FAILED if _failed(view, kernel, who, kind) else NONE
+
+
+def question_tables(view: View) -> list[Table]:
+    """One for each question and mode that has figures or failed."""
+    found = []
+    for question in QUESTIONS:
+        for mode in question.modes:
+            kind = (plan.LATENCY if question.name == "latency"
+                    else KINDS[mode])
+            rows = []
+            sizes = view.vectors(question.name, mode) or (
+                [0] if any(p["kind"].split()[0] == kind
+                           for p in view.report["problems"]) else [])
+            for kernel in view.kernels:
+                for n in sizes:
+                    cells = [view.figure(question.name, mode, kernel, who, n)
+                             for who in plan.EVERYBODY]
+                    ours = cells[plan.EVERYBODY.index(plan.PATCHED)]
+                    rows.append((
+                        kernel, str(n) if n else NONE,
+                        *(spread(cell) if cell else
+                          _missing(view, kernel, who,
+                                   plan.TIMES if who == plan.FLOOR
+                                   and kind == plan.KVM else kind)
+                          for who, cell in zip(plan.EVERYBODY, cells)),
+                        times(ours["to_floor"] if ours else None),
+                        times(ours["to_stock"] if ours else None)))
+            if rows:
+                how = f" ({MODES[mode]})" if len(question.modes) > 1 else ""
+                found.append(Table(
+                    f"{question.title}{how}, {question.unit}",
+                    ("host", "N", *map(view.name, plan.EVERYBODY),
+                     "to floor", "to stock"), tuple(rows), 1,
+                    f"{question.name}-{mode}"))
+    return found
+
+
+CALLS = (("grow", "N unmasked at run time"),
+         ("mask", "up to 64 masked and unmasked"),
+         ("mask-often", "one masked and unmasked 32 times"),
+         ("fmask", "function mask on and off"),
+         ("enable", "MSI-X enabled"), ("disable", "disabled"),
+         ("sparse", "3 far apart at run time"),
+         ("sparse-enable", "the same, enabled"))
+
+
+def calls_table(view: View) -> Table | None:
+    """Calls to the host; what is the same for all is not repeated."""
+    places: list[tuple[str, int]] = []
+    for calls in view.report["calls"]:
+        if (calls["kernel"], calls["vectors"]) not in places:
+            places.append((calls["kernel"], calls["vectors"]))
+    for problem in view.report["problems"]:
+        if problem["kind"] == plan.CALLS and not any(
+                kernel == problem["kernel"] for kernel, _ in places):
+            places.append((problem["kernel"], 0))
+    rows = []
+    for what, words in CALLS:
+        for kernel, n in places:
+            cells = []
+            for who in plan.EVERYBODY:
+                calls = view.calls(kernel, who, what, n)
+                if calls:
+                    cells.append("/".join(str(calls[key]) for key in (
+                        "set_irqs", "commits", "irqfds", "eventfds",
+                        "host_vectors")))
+                else:
+                    cells.append(_missing(view, kernel, who, plan.CALLS))
+            if any(cell != NONE for cell in cells):
+                rows.append((words, kernel, str(n) if n else NONE, *cells))
+    if not rows:
+        return None
+    return Table("calls: SET_IRQS / commits of routes / KVM_IRQFD, then "
+                 "eventfds / host vectors there are",
+                 ("what", "host", "N", *map(view.name, plan.EVERYBODY)),
+                 tuple(rows), 2, "calls")
+
+
+def growth_table(view: View) -> Table | None:
+    """Interrupts while N grow."""
+    rows = []
+    for kernel in view.kernels:
+        for n in view.sizes:
+            for who in plan.QEMUS:
+                found = [g for g in view.report["growth"]
+                         if (g["kernel"], g["who"], g["vectors"])
+                         == (kernel, who, n)]
+                if found:
+                    rows.append((kernel, view.name(who), str(n), *(
+                        f"{found[0][key]:,}" for key in (
+                            "raised", "raised_off", "lost", "late", "extra",
+                            "teardowns"))))
+                elif _failed(view, kernel, who, plan.GROWTH):
+                    rows.append((kernel, view.name(who), str(n),
+                                 *[FAILED] * 6))
+    if not rows:
+        return None
+    return Table("interrupts while N vectors are unmasked one by one",
+                 ("host", "QEMU", "N", "raised", "MSI-X off", "lost", "late",
+                  "extra", "MSI-X off/on"), tuple(rows), 2, "growth")
+
+
+def targets_table(view: View) -> Table:
+    """What is to be reached."""
+    return Table("targets",
+                 ("what", "where", "at most", "is", ""),
+                 tuple((t["what"], t["where"], times(t["limit"]),
+                        times(t["value"]), t["verdict"])
+                       for t in view.report["targets"]), 2, "targets")
+
+
+def all_tables(view: View) -> list[Table]:
+    """Every table that has rows."""
+    found = [*question_tables(view), growth_table(view), calls_table(view),
+             targets_table(view)]
+    return [table for table in found if table and table.rows]
+
+
+def text(table: Table) -> str:
+    """For a terminal: words to the left, figures to the right."""
+    widths = [max(len(row[i]) for row in (table.head, *table.rows))
+              for i in range(len(table.head))]
+
+    def line(row: tuple[str, ...]) -> str:
+        return "  ".join(
+            cell.ljust(width) if i < table.words else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths))).rstrip()
+
+    rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
+    return "\n".join([table.title, line(table.head), rule,
+                      *map(line, table.rows)])
+
+
+def rst(table: Table) -> str:
+    """A simple table of reST, for docs/performance.rst."""
+    # An empty first cell would continue the row before.
+    rows = [tuple(cell or ".." for cell in row)
+            for row in (table.head, *table.rows)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    rule = "  ".join("=" * width for width in widths)
+    lines = ["  ".join(cell.ljust(width) for cell, width
+                       in zip(row, widths)).rstrip() for row in rows]
+    return "\n".join([rule, lines[0], rule, *lines[1:], rule])
