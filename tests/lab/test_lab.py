@@ -676,7 +676,8 @@ class GuestTest(unittest.TestCase):
     of QEMU: it is given the job's folder."""
 
     SUM = ('{"sum":1,"vectors":4,"raised":9,"handled":%d,"lost":%d,'
-           '"extra":0,"late":0,"masks":1,"slowest-ms":1,"took-ms":5}\n')
+           '"dropped":0,"disables":0,"extra":0,"late":0,"masks":1,'
+           '"slowest-ms":1,"took-ms":5}\n')
     END = '{"guest":"status 0"}\n'
     KVM = ("vfio-pci 0000:01:00.0: id= interrupt=msix\n"
            "  msix: host-dynamic=1 vectors=4 used=2 promotions=%d\n"
@@ -692,6 +693,13 @@ class GuestTest(unittest.TestCase):
         self.assertEqual(self.judge(9, 0), "")
         self.assertEqual(self.judge(7, 2), "lost 2 of 9 interrupts")
         self.assertIn("handled 8", self.judge(8, 0))
+
+    def test_extra(self) -> None:
+        listeners = guest.Listeners()
+        listeners.take(self.KVM % (3, "kvm"))
+        sums = {**json.loads(self.SUM % (9, 0)), "extra": 2}
+        self.assertIn("2 more than", guest.judge(sums, listeners))
+        self.assertEqual(guest.judge({**sums, "disables": 1}, listeners), "")
 
     def test_irqfds_must_be_seen(self) -> None:
         for info, why in (("nothing of ours", "does not tell"),
