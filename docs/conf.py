@@ -51,7 +51,10 @@ class PageLinks(SphinxTransform):
                 continue
             new: list[nodes.Node] = []
             for number, part in enumerate(parts):
-                if number % 2:
+                if number % 2 and part == self.env.docname:
+                    # The README is a part of some pages.
+                    new.append(nodes.Text("this page"))
+                elif number % 2:
                     link = addnodes.pending_xref(
                         "", nodes.inline(part, part, classes=["doc"]),
                         refdomain="std", reftype="doc", reftarget=f"/{part}",
