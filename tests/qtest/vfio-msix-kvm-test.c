@@ -10,6 +10,7 @@
 
 #include "qemu/osdep.h"
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include "libqtest.h"
 #include "libqos/malloc-pc.h"
 #include "libqos/msix-testdev.h"
@@ -544,6 +545,124 @@ static void test_no_kvm(void)
     stop(&l);
 }
 
+/*
+ * Have QEMU tell all who want to know that the interrupt controller has changed,
+ * which no x86 machine does by itself.  gdb has it do so at the top of its main
+ * loop; returns false if gdb cannot.
+ */
+static bool notify_irqchip_change(Logged *l)
+{
+    g_autofree char *pid = NULL;
+    char *argv[] = {
+        (char *)"gdb", (char *)"-nx", (char *)"-batch", (char *)"-p", NULL,
+        (char *)"-ex", (char *)"break main_loop_wait",
+        (char *)"-ex", (char *)"continue",
+        (char *)"-ex", (char *)"call (void)kvm_irqchip_change_notify()",
+        (char *)"-ex", (char *)"echo notified\\n", NULL
+    };
+    g_autofree char *path = qvfio_stderr_file();
+    g_autofree char *text = NULL;
+    bool ok = g_file_get_contents(l->pidfile, &pid, NULL, NULL);
+    int status, out = open(path, O_WRONLY);
+    pid_t gdb;
+
+    g_assert_true(ok);
+    g_assert_cmpint(out, >=, 0);
+    argv[4] = g_strstrip(pid);
+    gdb = fork();
+    if (!gdb) {
+        dup2(out, STDOUT_FILENO);
+        dup2(out, STDERR_FILENO);
+        unsetenv("LD_PRELOAD");
+        execvp(argv[0], argv);
+        _exit(127);
+    }
+    close(out);
+    /* The main loop goes round when there is something to do */
+    while (waitpid(gdb, &status, WNOHANG) == 0) {
+        qobject_unref(qtest_qmp(l->m.qts, "{'execute': 'query-status'}"));
+        g_usleep(20000);
+    }
+    ok = g_file_get_contents(path, &text, NULL, NULL);
+    g_assert_true(ok);
+    unlink(path);
+    ok = status == 0 && strstr(text, "\nnotified");
+    if (!ok) {
+        g_test_message("%s", text);
+    }
+    return ok;
+}
+
+/* The lines that are up at KVM's I/O APIC, as "info pic" has them */
+static char *ioapic_lines(Logged *l)
+{
+    g_autofree char *text = qtest_hmp(l->m.qts, "info pic");
+    char *start = strstr(text, "  IRR"), *end;
+
+    g_assert_nonnull(start);
+    end = strpbrk(start, "\r\n");
+    return g_strndup(start, end ? end - start : strlen(start));
+}
+
+static void await_ioapic(Logged *l, bool up)
+{
+    gint64 end = g_get_monotonic_time() + 30 * G_USEC_PER_SEC;
+
+    while (true) {
+        g_autofree char *lines = ioapic_lines(l);
+
+        if (!strstr(lines, "none") == up) {
+            return;
+        }
+        g_assert_cmpint(g_get_monotonic_time(), <, end);
+        g_usleep(2000);
+    }
+}
+
+/*
+ * INTx outlives a change of the interrupt controller, which is none of the
+ * business of a device that has MSI-X enabled.
+ */
+static void test_irqchip_change(void)
+{
+    unsigned fds, eventfds, before;
+    Logged l;
+
+    if (!start(&l, "")) {
+        return;
+    }
+
+    await_ioapic(&l, false);
+    if (!notify_irqchip_change(&l)) {
+        g_test_skip("gdb cannot be used on QEMU");
+        stop(&l);
+        return;
+    }
+    qmsix_testdev_write(l.d, MSIX_TESTDEV_INTX, 1);
+    await_ioapic(&l, true);
+    g_assert_true(notify_irqchip_change(&l));
+    await_ioapic(&l, true);
+    qmsix_testdev_write(l.d, MSIX_TESTDEV_INTX, 0);
+    g_assert_true(notify_irqchip_change(&l));
+    await_ioapic(&l, false);
+
+    qmsix_testdev_enable(l.d, true);
+    qmsix_testdev_unmask(l.d, 0);
+    qvfio_machine_await_kvm(&l.m, 1);
+    fds = count_fds(&l, &eventfds);
+    before = qvfio_log_count(set_irqs_calls);
+    g_assert_true(notify_irqchip_change(&l));
+    g_assert_cmpuint(qvfio_log_count(set_irqs_calls), ==, before);
+    g_assert_cmpuint(count_fds(&l, &eventfds), ==, fds);
+    g_assert_cmpuint(count_lines(&l, "irqfd"), ==, 0);
+    g_assert_true(is_listener(&l.m, 0, "kvm"));
+
+    qmsix_testdev_enable(l.d, false);
+    qmsix_testdev_write(l.d, MSIX_TESTDEV_INTX, 1);
+    await_ioapic(&l, true);
+    stop(&l);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -554,6 +673,7 @@ int main(int argc, char **argv)
     qtest_add_func("vfio-msix-kvm/masked-around", test_masked_around);
     qtest_add_func("vfio-msix-kvm/message-changed", test_message_changed);
     qtest_add_func("vfio-msix-kvm/bad-message", test_bad_message);
+    qtest_add_func("vfio-msix-kvm/irqchip-change", test_irqchip_change);
     qtest_add_func("vfio-msix-kvm/cycles", test_cycles);
     qtest_add_func("vfio-msix-kvm/no-kvm", test_no_kvm);
     qtest_add_func("vfio-msix-kvm/replay", test_replay);
