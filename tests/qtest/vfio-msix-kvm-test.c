@@ -546,9 +546,9 @@ static void test_no_kvm(void)
 }
 
 /*
- * Have QEMU tell all who want to know that the interrupt controller has changed,
- * which no x86 machine does by itself.  gdb has it do so at the top of its main
- * loop; returns false if gdb cannot.
+ * Have QEMU tell all who want to know that the interrupt controller has
+ * changed, which no x86 machine does by itself.  gdb has it do so at the top of
+ * its main loop; returns false if gdb cannot.
  */
 static bool notify_irqchip_change(Logged *l)
 {
