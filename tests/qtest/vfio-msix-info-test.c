@@ -257,6 +257,50 @@ static void test_open_files(void)
     g_assert_true(warns_of(MAX(vectors, 64)));
 }
 
+/* For how many open files the kernel has room in the process's table */
+static unsigned room_for_files(const char *pidfile)
+{
+    g_autofree char *pid = NULL, *path = NULL, *text = NULL;
+    const char *line;
+    bool ok = g_file_get_contents(pidfile, &pid, NULL, NULL);
+
+    g_assert_true(ok);
+    path = g_strdup_printf("/proc/%d/status", atoi(pid));
+    ok = g_file_get_contents(path, &text, NULL, NULL);
+    g_assert_true(ok);
+    line = strstr(text, "FDSize:");
+    g_assert_nonnull(line);
+    return atoi(line + strlen("FDSize:"));
+}
+
+/*
+ * To enlarge the table takes tens of ms, so it must not be a guest's unmask
+ * that does.  (On a simulated host it is large because of the simulation.)
+ */
+static void test_room_for_eventfds(void)
+{
+    g_autofree char *pidfile = NULL, *options = NULL;
+    unsigned n, before;
+    QVfioMachine m;
+
+    if (!need_device()) {
+        return;
+    }
+
+    pidfile = qvfio_stderr_file();
+    options = g_strdup_printf("-pidfile %s", pidfile);
+    qvfio_machine_start(&m, device, "", options);
+    before = room_for_files(pidfile);
+    g_test_message("room for %u files, %u vectors", before, m.dev.vectors);
+    qmsix_testdev_enable(&m.dev, true);
+    for (n = 0; n < m.dev.vectors; n++) {
+        qmsix_testdev_unmask(&m.dev, n);
+    }
+    g_assert_cmpuint(room_for_files(pidfile), ==, before);
+    qvfio_machine_stop(&m);
+    unlink(pidfile);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -269,6 +313,7 @@ int main(int argc, char **argv)
     qtest_add_func("vfio-msix-info/query-irq", test_query_irq);
     qtest_add_func("vfio-msix-info/other-modes", test_other_modes);
     qtest_add_func("vfio-msix-info/open-files", test_open_files);
+    qtest_add_func("vfio-msix-info/room-for-eventfds", test_room_for_eventfds);
 
     return g_test_run();
 }
