@@ -20,10 +20,11 @@ STYLE = """
 body { margin: 0 auto; max-width: 72rem; padding: 1rem; background: var(--back);
   color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
 h1 { font-size: 1.6rem; line-height: 1.2; margin: 1rem 0 .5rem; }
+h2::first-letter { text-transform: uppercase; }
 h2 { font-size: 1.15rem; line-height: 1.3; margin: 0 0 .3rem; }
 p { margin: .3rem 0 .8rem; }
 .faint, figcaption { color: var(--faint); font-size: .9rem; }
-.plots { display: grid; gap: 1rem;
+.plots { display: grid; gap: 1rem; align-items: start;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 30rem), 1fr)); }
 figure { margin: 0; padding: 1rem; background: var(--card);
   border: 1px solid var(--line); border-radius: .6rem; min-width: 0; }
@@ -42,7 +43,7 @@ td.w { white-space: normal; }
 .holds { color: var(--good); font-weight: 600; }
 .missed, .failed { color: var(--bad); font-weight: 600; }
 .problems { border-left: .3rem solid var(--bad); padding: .2rem .8rem;
-  background: var(--card); overflow-wrap: anywhere; }
+  background: var(--card); overflow-wrap: anywhere; margin-bottom: 1rem; }
 @media (max-width: 40rem) { body { padding: .6rem; } figure { padding: .7rem; }
   th, td { padding: .2rem .45rem; } }
 """
@@ -106,6 +107,8 @@ def make(view: View) -> str:
                       + (f" ({version})" if who == "patched" else "")
                       for who, version in report["qemus"].items())
     kernels = ", ".join(report["kernels"].values())
+    clock = ("Time is that of the host's instructions, 4 ns each. "
+             if report["clock"] == "counted" else "")
     quick = "A quick run: few rounds, small sizes. " if report["quick"] else ""
     shown = tables.all_tables(view)
     targets = [html(table) for table in shown if table.name == "targets"]
@@ -121,8 +124,8 @@ def make(view: View) -> str:
 <body>
 <h1>MSI-X of vfio-pci: stock, patched and later QEMU beside the floor</h1>
 <p class="faint">{quick}{escape(qemus)}; hosts with Linux {escape(kernels)},
-emulated: only ratios carry over. Measured {escape(report['began'])}.
-Medians; half of the values are between those in brackets, or on the bar.</p>
+emulated: only ratios carry over. {clock}Measured
+{escape(report['began'])}. Medians; half of the values are between those in brackets, or on the bar.</p>
 {_problems(view)}
 {"".join(targets)}
 {_plots(view)}

@@ -16,7 +16,8 @@ matplotlib.use("svg")
 # pylint: disable=wrong-import-position
 from matplotlib import pyplot  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
-from matplotlib.ticker import FuncFormatter  # noqa: E402
+from matplotlib.ticker import (FuncFormatter, LogLocator,  # noqa: E402
+                               NullFormatter)
 
 from . import plan  # noqa: E402
 from .report import View  # noqa: E402
@@ -30,6 +31,7 @@ COLOURS = {plan.FLOOR: "#8a8f98", plan.STOCK: "#d6455d",
            plan.PATCHED: "#1f9e89", plan.NEWER: "#c98a1b"}
 MARKERS = {plan.FLOOR: "s", plan.STOCK: "o", plan.PATCHED: "D",
            plan.NEWER: "^"}
+NAMES = {"qemu": "QEMU", "kvm": "KVM", "guest": "guest"}
 # Narrow, so that it is readable on a phone at its full width.
 WIDTH = 4.6
 
@@ -78,8 +80,10 @@ class Drawn:
 
 
 def dots(view: View, rows: list[tuple[str, dict[str, dict[str, Any] | None]]],
-         unit: str, name: str, log: bool = True) -> Drawn | None:
-    """A row for each case, a dot with its spread for each who is in it."""
+         unit: str, name: str, log: bool = True,
+         marks: list[float | None] | None = None) -> Drawn | None:
+    """A row for each case, a dot with its spread for each who is in it, and a
+    stroke at the row's mark."""
     seen = [who for who in plan.EVERYBODY
             if any(cells.get(who) for _, cells in rows)]
     if not seen:
@@ -97,11 +101,19 @@ def dots(view: View, rows: list[tuple[str, dict[str, dict[str, Any] | None]]],
                       linewidth=2, alpha=0.5)
             axes.plot(cell["median"], at, MARKERS[who], color=COLOURS[who],
                       markersize=4.5)
+    for y, mark in enumerate(marks or []):
+        if mark is not None:
+            axes.plot([mark, mark], [y - 0.4, y + 0.4], color=INK,
+                      linewidth=1.2)
     axes.set_yticks(range(len(rows)), [label for label, _ in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.grid(axis="y", visible=False)
     if log:
         axes.set_xscale("log")
+        low, high = axes.get_xlim()
+        axes.xaxis.set_major_locator(LogLocator(
+            subs=(1.0,) if high > 50 * low else (1.0, 2.0, 5.0), numticks=8))
+        axes.xaxis.set_minor_formatter(NullFormatter())
     else:
         axes.set_xlim(left=0)
     axes.xaxis.set_major_formatter(FuncFormatter(plain))
@@ -114,7 +126,6 @@ def cases(view: View, question: str, modes: tuple[str, ...],
           ) -> list[tuple[str, dict[str, dict[str, Any] | None]]]:
     """Rows for dots(): each mode, kernel and number of vectors."""
     rows = []
-    names = {"qemu": "QEMU", "kvm": "KVM", "guest": "guest"}
     for mode in modes:
         for n in view.vectors(question, mode):
             if sizes is not None and n not in sizes:
@@ -123,7 +134,7 @@ def cases(view: View, question: str, modes: tuple[str, ...],
                 cells = {who: view.figure(question, mode, kernel, who, n)
                          for who in plan.EVERYBODY}
                 if any(cells.values()):
-                    words = [names[mode]] if len(modes) > 1 else []
+                    words = [NAMES[mode]] if len(modes) > 1 else []
                     words += [str(n)] if n else []
                     rows.append((", ".join([*words, kernel]), cells))
     return rows
@@ -248,6 +259,21 @@ def _modes(view: View, question: str) -> tuple[str, ...]:
     return tuple(mode for mode in MODES if view.vectors(question, mode))
 
 
+def masks(view: View, question: str) -> Drawn | None:
+    """Times of a mask and an unmask, beside two accesses that do nothing."""
+    rows, marks = [], []
+    for mode in _modes(view, question):
+        sizes = view.vectors(question, mode)
+        # The smallest and the largest number show that it does not matter.
+        for n in dict.fromkeys((sizes[0], sizes[-1])):
+            for row, kernel in zip(cases(view, question, (mode,), (n,)),
+                                   view.kernels):
+                nothing = view.median("nothing", mode, kernel, plan.PATCHED, n)
+                rows.append((f"{NAMES[mode]}, {row[0]}", row[1]))
+                marks.append(2 * nothing if nothing else None)
+    return dots(view, rows, "µs", question, marks=marks)
+
+
 Plot = Callable[[View], "Drawn | None"]
 
 
@@ -272,20 +298,12 @@ def all_plots() -> list[tuple[str, str, Plot]]:
          lambda view: dots(view, cases(view, "new-sum", ("qemu", "kvm")),
                            "µs", "new-sum")),
         ("What does a mask and an unmask take?",
-         "Of a vector in use, as rows of who delivers and N. Two accesses "
-         "that do nothing are the next plot's, twice.",
-         lambda view: dots(view, cases(view, "mask", _modes(view, "mask")),
-                           "µs", "mask")),
-        ("What does an access take that does nothing?",
-         "What there is to trapping an access at all.",
-         lambda view: dots(view, cases(view, "nothing",
-                                       _modes(view, "nothing")),
-                           "µs", "nothing")),
+         "Of a vector in use; rows are who delivers, N, host. The upright "
+         "stroke is what two accesses take that do nothing.",
+         lambda view: masks(view, "mask")),
         ("And if a driver masks around each interrupt?",
          "The same vector, many times in a row.",
-         lambda view: dots(view, cases(view, "mask-often",
-                                       _modes(view, "mask-often")),
-                           "µs", "mask-often")),
+         lambda view: masks(view, "mask-often")),
         ("What does the function mask take?", "On and off, N in use.",
          lambda view: dots(view, cases(view, "fmask", ("qemu", "kvm")), "µs",
                            "fmask")),
