@@ -6,8 +6,9 @@
  * eventfd and one VFIO_DEVICE_SET_IRQS; N that are enabled together are N
  * eventfds and one call; a mask and an unmask are none.  On a host that cannot
  * add vectors MSI-X goes off and on with the first of them, once, with room for
- * all N: here it is known beforehand how many there will be.  INTx has its eventfd while MSI-X is
- * off, as a guest may use it then, and has to go before MSI-X comes.
+ * all N: here it is known beforehand how many there will be.  INTx has its
+ * eventfd while MSI-X is off, as a guest may use it then, and has to go before
+ * MSI-X comes.
  *
  * QEMU does its work when somebody asks for it, having slept before.  So does
  * this: another process wakes it for each operation that is timed.
@@ -546,6 +547,7 @@ static void *deliver(void *opaque)
 static void measure_latency(unsigned wanted)
 {
     struct sched_param param = { 0 };
+    /* volatile: these are registers */
     volatile uint32_t *regs;
     pthread_t thread;
     int64_t start, took;

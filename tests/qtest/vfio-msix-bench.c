@@ -155,11 +155,12 @@ static int64_t qemu_memory(Bench *b)
     g_autofree char *text = NULL;
     const char *line;
 
-    if (!g_file_get_contents(path, &text, NULL, NULL) ||
-        !(line = strstr(text, "RssAnon:"))) {
+    line = g_file_get_contents(path, &text, NULL, NULL) ?
+        strstr(text, "RssAnon:") : NULL;
+    if (!line) {
         die("%s says nothing about memory", path);
     }
-    return strtoll(line + strlen("RssAnon:"), NULL, 10) * KiB;
+    return g_ascii_strtoll(line + strlen("RssAnon:"), NULL, 10) * KiB;
 }
 
 static unsigned count_eventfds(Bench *b)
@@ -178,8 +179,8 @@ static void end(Bench *b)
 }
 
 /*
- * What comes next is timed: the last command before the next mark.  Config space
- * is written with two commands, the first says where.
+ * What comes next is timed: the last command before the next mark.  Config
+ * space is written with two commands, the first says where.
  */
 static void begin(Bench *b, const char *what, unsigned vectors)
 {
@@ -592,6 +593,7 @@ typedef struct Mapped {
     Bench *b;
     char *ram_file;
     uint8_t *ram;
+    /* volatile: these are registers */
     volatile uint32_t *regs;
 } Mapped;
 

@@ -547,6 +547,9 @@ static void make_vectors(void)
  * Times
  */
 
+/* volatile: the table's words are registers */
+typedef volatile uint32_t Register;
+
 /* How long a vector rests so that KVM comes to listen to it */
 #define SETTLE_MS       100
 
@@ -554,7 +557,7 @@ static void make_vectors(void)
 #define MASKS_IN_A_ROW  32
 #define MASKS_RESTED    5
 
-static volatile uint32_t *map_table(void)
+static Register *map_table(void)
 {
     struct vfio_region_info region = {
         .argsz = sizeof(region),
@@ -570,12 +573,11 @@ static volatile uint32_t *map_table(void)
     if (map == MAP_FAILED) {
         err(2, "map the MSI-X table");
     }
-    return (volatile uint32_t *)map + MSIX_TESTDEV_TABLE_OFFSET / 4;
+    return (Register *)map + MSIX_TESTDEV_TABLE_OFFSET / 4;
 }
 
 /* The kernel's entries are put back as they were before it can notice. */
-static uint64_t time_control(volatile uint32_t *table, unsigned n,
-                             uint32_t value)
+static uint64_t time_control(Register *table, unsigned n, uint32_t value)
 {
     uint64_t start = now_ns();
 
@@ -583,7 +585,7 @@ static uint64_t time_control(volatile uint32_t *table, unsigned n,
     return now_ns() - start;
 }
 
-static uint64_t time_mask_and_unmask(volatile uint32_t *table)
+static uint64_t time_mask_and_unmask(Register *table)
 {
     return time_control(table, 0, PCI_MSIX_ENTRY_CTRL_MASKBIT) +
            time_control(table, 0, 0);
@@ -601,7 +603,7 @@ static void print_time(uint64_t ns, bool last)
 
 static void time_accesses(void)
 {
-    volatile uint32_t *table = map_table();
+    Register *table = map_table();
     unsigned i, n, word;
 
     begin_times("nothing_us");
