@@ -59,8 +59,9 @@ def _parser() -> argparse.ArgumentParser:
                         const=Path(),
                         help="measure nothing; tables and page of a "
                              "report.json (default: the last one)")
-    parser.add_argument("--rst", action="store_true",
-                        help="with --show: tables for docs/performance.rst")
+    parser.add_argument("--rst", metavar="FILE", type=Path,
+                        help="with --show: put the tables into this file, "
+                             "which is docs/performance.rst")
     parser.add_argument("--keep", action="store_true",
                         help="keep the run's folder also after success")
     common.add_host(parser)
@@ -259,10 +260,11 @@ def _bench(options: argparse.Namespace) -> int:
         except report.BadReport as error:
             raise Usage(str(error)) from error
         if options.rst:
-            for table in tables.all_tables(view):
-                if table.name in tables.DOCUMENTED:
-                    title = table.title[0].upper() + table.title[1:]
-                    print(f"{title}:\n\n{tables.rst(table)}\n")
+            try:
+                text = tables.into_rst(view, options.rst.read_text("utf-8"))
+            except ValueError as error:
+                raise Usage(f"{options.rst}: {error}") from error
+            options.rst.write_text(text, encoding="utf-8")
             return EXIT_OK
         show(view, file.parent)
         return status(view)
