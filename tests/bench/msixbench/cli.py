@@ -169,7 +169,8 @@ class Run:
             self.next(f"a host with Linux {host.release}: "
                       f"{', '.join(map(str, self.extent.sizes))} vectors, "
                       f"{self.extent.rounds} rounds of all")
-            collector.boot(host, planner.main(host))
+            for boot in planner.main(host):
+                collector.boot(host, boot)
             guests = planner.guests(host, hosts[plan.GUEST_KERNEL])
             if guests:
                 self.next(f"Linux guests on it: {self.extent.guests} rounds "
