@@ -55,9 +55,9 @@ deb: configured
 	@scripts/packages deb
 	@scripts/build-deb --build-dir='$(BUILD)'
 
-check-deb:
+check-deb: configured
 	@scripts/packages deb
-	@VFIO_MSIX_BUILD='$(abspath $(BUILD))' tests/package/installed
+	@scripts/check --build-dir='$(BUILD)' deb
 
 # For git am and for a distribution's debian/patches; needs no QEMU.
 patches:
