@@ -102,7 +102,7 @@ class Case:
         self.place.mkdir(mode=0o755)
         if self.qemu == paths.DEBIAN_QEMU:
             domain.use_emulator(self.qemu)
-        else:
+        elif self.qemu != domain.emulator:  # else it is that of the package
             domain.emulator.unlink(missing_ok=True)
             shutil.copyfile(self.qemu, domain.emulator)
             domain.emulator.chmod(0o755)
