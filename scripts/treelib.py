@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import subprocess
@@ -17,6 +18,12 @@ ROOT = Path(__file__).resolve().parent.parent
 OVERLAY = ("hw", "include", "tests/qtest", "docs/specs", "docs/system")
 # What editors, patch and Python leave around.
 LITTER = re.compile(r"(^\.|~$|^#.*#$|\.(orig|rej|pyc|swp|tmp)$|^__pycache__$)")
+
+
+# Where nothing says otherwise.
+DEFAULT_BASE = "7.2"
+# What scripts/qemu-tree leaves in a build folder about the trees there.
+STATE = "qemu-tree.json"
 
 
 class TreeError(Exception):
@@ -52,6 +59,15 @@ def sha256(path: Path) -> str:
 
 def bases() -> list[str]:
     return sorted(p.parent.name for p in ROOT.glob("patches/*/BASE"))
+
+
+def built_base(build: Path) -> str:
+    """Which base the trees of a build folder have, "" if there are none."""
+    try:
+        base: str = json.loads((build / STATE).read_text("utf-8"))["base"]
+        return base
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def read_base(name: str) -> Base:
