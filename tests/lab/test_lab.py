@@ -675,7 +675,7 @@ class GuestTest(unittest.TestCase):
     """How a guest's course is understood and judged.  A script plays the part
     of QEMU: it is given the job's folder."""
 
-    SUM = ('{"sum":1,"vectors":4,"raised":9,"handled":%d,"lost":%d,'
+    SUM = ('{"sum":1,"vectors":4,"raised":%d,"handled":%d,"lost":%d,'
            '"dropped":0,"disables":0,"extra":0,"late":0,"masks":1,'
            '"slowest-ms":1,"took-ms":5}\n')
     END = '{"guest":"status 0"}\n'
@@ -684,20 +684,23 @@ class GuestTest(unittest.TestCase):
            "  vector 0: address=0x1 masked=0 listener=%s refused=0\n"
            "  vector 1: address=0x1 masked=0 listener=qemu refused=0\n")
 
-    def judge(self, handled: int, lost: int, info: str = "") -> str:
+    def judge(self, handled: int, lost: int, info: str = "",
+              raised: int = 9) -> str:
         listeners = guest.Listeners()
         listeners.take(info or self.KVM % (3, "kvm"))
-        return guest.judge(json.loads(self.SUM % (handled, lost)), listeners)
+        return guest.judge(json.loads(self.SUM % (raised, handled, lost)),
+                           listeners)
 
     def test_judge(self) -> None:
         self.assertEqual(self.judge(9, 0), "")
+        self.assertIn("nothing was raised", self.judge(0, 0, raised=0))
         self.assertEqual(self.judge(7, 2), "lost 2 of 9 interrupts")
         self.assertIn("handled 8", self.judge(8, 0))
 
     def test_extra(self) -> None:
         listeners = guest.Listeners()
         listeners.take(self.KVM % (3, "kvm"))
-        sums = {**json.loads(self.SUM % (9, 0)), "extra": 2}
+        sums = {**json.loads(self.SUM % (9, 9, 0)), "extra": 2}
         self.assertIn("2 more than", guest.judge(sums, listeners))
         self.assertEqual(guest.judge({**sums, "disables": 1}, listeners), "")
 
@@ -724,7 +727,7 @@ class GuestTest(unittest.TestCase):
         return course.result()
 
     def test_course(self) -> None:
-        good = self.SUM % (9, 0)
+        good = self.SUM % (9, 9, 0)
         self.assertEqual(self.result('{"guest":"up"}', good, self.END)["lost"],
                          0)
         for lines in ((self.END,), (good,), (good, '{"guest":"status 2"}'),
@@ -756,7 +759,7 @@ class GuestTest(unittest.TestCase):
                 "        f.write(json.dumps({'return': answers.get(what)})\n"
                 "                .encode() + b'\\n'); f.flush()\n"
                 f"info = {self.KVM % (3, 'kvm')!r}\n"
-                f"good = {self.SUM % (9, 0)!r}\nend = {self.END!r}\n"
+                f"good = {self.SUM % (9, 9, 0)!r}\nend = {self.END!r}\n"
                 + script, encoding="utf-8")
             fake.chmod(0o755)
             one = guest.Run(fake, "host=0:0", Path("/g"), out, "0x1:0x2", "-v")

@@ -7,11 +7,13 @@
  * every now and then one is masked and unmasked, while the device raises all
  * that are in use.
  *
- * A vector is raised again only when its last interrupt was handled, as a queue
- * is.  A lost one thus is a vector that stands still, and counts once; an extra
- * one finds nothing to do.  The device is an msix-testdev, which raises what it
- * is told to and counts what it had to drop because MSI-X was off on the host:
- * so it shows what the guest was in danger of losing.
+ * The device is an msix-testdev.  It raises a vector on its own, a while after
+ * the last interrupt was acknowledged, as a queue is used again: also while
+ * the guest's processors stand still because QEMU takes one more vector into
+ * use.  A lost interrupt thus is a vector that stands still, and counts once;
+ * an extra one finds nothing to do.  The device counts what it had to drop
+ * because MSI-X was off on the host: so it shows what the guest was in danger
+ * of losing.
  *
  * With -l it times instead: interrupts one by one, from the write that has the
  * device raise one to the handler, and writes to the MSI-X table.
@@ -52,26 +54,25 @@
 #define LATE_NS         1000000000ull
 
 /*
- * A vector is raised so long after the last time, or 2, 3 or 4 times that.
- * Without a pause all are raised already, and wait to be handled, whenever one
- * processor stands still because QEMU takes one more vector into use.
+ * A vector is raised so long after it was acknowledged, or 2, 3 or 4 times
+ * that: short enough for some to be due whenever QEMU takes one more into use,
+ * and long enough for an emulated processor to do something else, too.
  */
-#define PAUSE_NS        1000000ull
+#define PERIOD_US       2000
 
 /* How often a line is to show that the guest is alive */
 #define ALIVE_MS        1000
+
+/* After so long a vector counts as one that may stand still: no verdict yet */
+#define HANDLE_MS       500
 
 /* How long nothing is masked, at the end of a round */
 #define REST_MS         1000
 
 typedef struct Vector {
     int fd;
-    /* Held while it is raised, so that nobody raises it once held is set */
-    pthread_mutex_t lock;
-    bool held;
-    _Atomic uint64_t raised;
-    _Atomic uint64_t raised_at;
-    _Atomic uint64_t handled;
+    /* Not before that the device raises it */
+    _Atomic uint64_t due_ns;
 } Vector;
 
 typedef struct Sums {
@@ -98,9 +99,11 @@ static unsigned nr_masks = 64;
 static unsigned patience_ms = 15000;
 static unsigned nr_latencies;
 
-static _Atomic unsigned in_use;
+/* What the device had raised when the round began; it has 32-bit counters. */
+static uint32_t raised_before;
 
-/* The handler's own */
+/* The handler's own; handled is of the round */
+static _Atomic uint32_t handled;
 static _Atomic uint64_t extra;
 static _Atomic uint64_t late;
 static _Atomic uint64_t slowest_ns;
@@ -260,64 +263,65 @@ static void disable_msix(void)
 }
 
 /*
- * Who raises, and who handles
+ * The device raises, and who handles
  */
 
-static bool raise_vector(Vector *v)
+static bool is_outstanding(unsigned n)
 {
-    bool done = false;
-
-    pthread_mutex_lock(&v->lock);
-    if (!v->held && atomic_load(&v->raised) == atomic_load(&v->handled) &&
-        now_ns() - atomic_load(&v->raised_at) >=
-        (1 + (v - vectors) % 4) * PAUSE_NS) {
-        atomic_store(&v->raised_at, now_ns());
-        atomic_fetch_add(&v->raised, 1);
-        write_register(MSIX_TESTDEV_FIRE, v - vectors);
-        done = true;
-    }
-    pthread_mutex_unlock(&v->lock);
-    return done;
+    return read_register(MSIX_TESTDEV_OUTSTANDING + n / 32 * 4) >> n % 32 & 1;
 }
 
-static void *raiser(void *opaque)
+static unsigned period_us(unsigned n)
 {
-    unsigned n;
-    bool any;
-
-    while (true) {
-        any = false;
-        for (n = 0; n < atomic_load(&in_use); n++) {
-            any |= raise_vector(&vectors[n]);
-        }
-        if (!any) {
-            sched_yield();
-        }
-    }
-    return NULL;
+    return (1 + n % 4) * PERIOD_US;
 }
 
-static void handle(Vector *v)
+static void set_period(unsigned n, unsigned us)
 {
-    uint64_t events, raised, took;
+    write_register(MSIX_TESTDEV_VECTOR(n) + MSIX_TESTDEV_VECTOR_PERIOD, us);
+}
+
+/* The device raises it so long after this, or after it is acknowledged. */
+static void let_go(unsigned n)
+{
+    if (!is_outstanding(n)) {
+        atomic_store(&vectors[n].due_ns, now_ns() + period_us(n) * 1000);
+    }
+    set_period(n, period_us(n));
+}
+
+/*
+ * Nothing is raised any more, nor about to be, when this returns: the device
+ * is done with the write.
+ */
+static void hold(unsigned n)
+{
+    set_period(n, 0);
+}
+
+static void handle(unsigned n)
+{
+    Vector *v = &vectors[n];
+    uint64_t events, now, due = atomic_load(&v->due_ns);
 
     if (read(v->fd, &events, sizeof(events)) != sizeof(events)) {
         return;
     }
-    raised = atomic_load(&v->raised);
-    if (raised == atomic_load(&v->handled)) {
+    if (!is_outstanding(n)) {
         atomic_fetch_add(&extra, events);
         return;
     }
-    took = now_ns() - atomic_load(&v->raised_at);
-    if (took > atomic_load(&slowest_ns)) {
-        atomic_store(&slowest_ns, took);
+    now = now_ns();
+    if (now > due + atomic_load(&slowest_ns)) {
+        atomic_store(&slowest_ns, now - due);
     }
-    if (took > LATE_NS) {
+    if (now > due + LATE_NS) {
         atomic_fetch_add(&late, 1);
     }
     atomic_fetch_add(&extra, events - 1);
-    atomic_store(&v->handled, raised);
+    atomic_store(&v->due_ns, now + period_us(n) * 1000);
+    atomic_fetch_add(&handled, 1);
+    write_register(MSIX_TESTDEV_ACK, n);
 }
 
 static void *handler(void *opaque)
@@ -328,7 +332,7 @@ static void *handler(void *opaque)
     while (true) {
         count = epoll_wait(epoll_fd, events, 32, -1);
         for (i = 0; i < count; i++) {
-            handle(&vectors[events[i].data.u32]);
+            handle(events[i].data.u32);
         }
     }
     return NULL;
@@ -362,16 +366,9 @@ static void use_processor(pthread_t thread, int cpu)
  * The rounds
  */
 
-static uint64_t sum(bool handled)
+static uint32_t raised(void)
 {
-    uint64_t total = 0;
-    unsigned n;
-
-    for (n = 0; n < nr_vectors; n++) {
-        total += atomic_load(handled ? &vectors[n].handled
-                                     : &vectors[n].raised);
-    }
-    return total;
+    return read_register(MSIX_TESTDEV_RAISED) - raised_before;
 }
 
 static void alive(unsigned round, const char *phase)
@@ -383,29 +380,21 @@ static void alive(unsigned round, const char *phase)
         return;
     }
     last = now;
-    printf("{\"alive\":%u,\"phase\":\"%s\",\"vectors\":%u,\"raised\":%" PRIu64
-           ",\"handled\":%" PRIu64 "}\n", round, phase, atomic_load(&in_use),
-           sum(false), sum(true));
+    printf("{\"alive\":%u,\"phase\":\"%s\",\"raised\":%u,\"handled\":%u}\n",
+           round, phase, raised(), atomic_load(&handled));
 }
 
-static bool wait_until_handled(Vector *v, unsigned ms)
+static bool wait_until_handled(unsigned n, unsigned ms)
 {
-    unsigned waited;
+    uint64_t deadline = now_ns() + ms * 1000000ull;
 
-    for (waited = 0; waited < ms; waited++) {
-        if (atomic_load(&v->raised) == atomic_load(&v->handled)) {
-            return true;
+    while (is_outstanding(n)) {
+        if (now_ns() >= deadline) {
+            return false;
         }
         sleep_ms(1);
     }
-    return false;
-}
-
-static void hold(Vector *v, bool held)
-{
-    pthread_mutex_lock(&v->lock);
-    v->held = held;
-    pthread_mutex_unlock(&v->lock);
+    return true;
 }
 
 static unsigned random_below(unsigned limit)
@@ -431,66 +420,69 @@ static void choose_processor(unsigned cpu)
 }
 
 /*
- * Masks a vector, has it raised meanwhile, and unmasks it, maybe for another
- * processor: with interrupt remapping its message stays the same then.  The
+ * Masks a vector, mostly has it raised meanwhile, and unmasks it, maybe for
+ * another processor: with interrupt remapping its message stays the same.  The
  * guest's kernel drops an interrupt that it has got and not yet handled when
  * its handler is taken away: so that is waited for first.  A vector that stands
  * still is left alone, or else its loss could not be seen any more.
  */
 static bool mask_and_unmask(unsigned n, unsigned masked_ms)
 {
-    Vector *v = &vectors[n];
-
-    hold(v, true);
-    if (!wait_until_handled(v, 200)) {
-        hold(v, false);
+    hold(n);
+    if (!wait_until_handled(n, HANDLE_MS)) {
+        let_go(n);
         return false;
     }
     set_trigger(n, -1);
-    hold(v, false);
+    /* Else it may be raised as the mask ends, or after it. */
+    if (random_below(3)) {
+        atomic_store(&vectors[n].due_ns, now_ns());
+        write_register(MSIX_TESTDEV_FIRE, n);
+    }
+    let_go(n);
     sleep_ms(masked_ms);
     choose_processor(random_below(2));
-    set_trigger(n, v->fd);
+    set_trigger(n, vectors[n].fd);
     return true;
 }
 
-/* From here on nothing is raised, nor is anything about to be. */
-static void hold_all(void)
+static unsigned count_outstanding(void)
 {
-    unsigned n;
+    unsigned n, count = 0;
 
     for (n = 0; n < nr_vectors; n++) {
-        hold(&vectors[n], true);
+        count += is_outstanding(n);
     }
-    atomic_store(&in_use, 0);
+    return count;
 }
 
 /* How many vectors stand still for good */
 static unsigned wait_for_quiet(unsigned round)
 {
-    uint64_t handled, before = sum(true);
-    unsigned quiet = 0;
+    unsigned left, before = nr_vectors, quiet = 0;
 
-    while ((handled = sum(true)) != sum(false) && quiet < patience_ms) {
-        quiet = handled == before ? quiet + 10 : 0;
-        before = handled;
+    while ((left = count_outstanding()) && quiet < patience_ms) {
+        quiet = left == before ? quiet + 10 : 0;
+        before = left;
         sleep_ms(10);
         alive(round, "quiet");
     }
-    return sum(false) - sum(true);
+    return left;
 }
 
 static void play_round(unsigned round, Sums *sums)
 {
-    uint64_t masks = 0, raised = sum(false), handled = sum(true);
     uint32_t dropped = read_register(MSIX_TESTDEV_DROPPED);
     uint32_t disables = read_register(MSIX_TESTDEV_MSIX_DISABLES);
+    uint64_t masks = 0;
     unsigned n, m, lost;
 
+    raised_before = read_register(MSIX_TESTDEV_RAISED);
+    atomic_store(&handled, 0);
+    write_register(MSIX_TESTDEV_CTRL, MSIX_TESTDEV_CTRL_RUN);
     for (n = 0; n < nr_vectors; n++) {
         set_trigger(n, vectors[n].fd);
-        hold(&vectors[n], false);
-        atomic_store(&in_use, n + 1);
+        let_go(n);
         alive(round, "grow");
         sleep_ms(step_ms);
         if (n % 4 == 3) {
@@ -507,19 +499,17 @@ static void play_round(unsigned round, Sums *sums)
         sleep_ms(10);
         alive(round, "rest");
     }
-    hold_all();
+    for (n = 0; n < nr_vectors; n++) {
+        hold(n);
+    }
     lost = wait_for_quiet(round);
-    raised = sum(false) - raised;
-    handled = sum(true) - handled;
-    /* The device has 32-bit counters, which wrap. */
     dropped = read_register(MSIX_TESTDEV_DROPPED) - dropped;
     disables = read_register(MSIX_TESTDEV_MSIX_DISABLES) - disables;
-    printf("{\"round\":%u,\"raised\":%" PRIu64 ",\"handled\":%" PRIu64
-           ",\"lost\":%u,\"masks\":%" PRIu64 ",\"dropped\":%u,"
-           "\"disables\":%u}\n",
-           round, raised, handled, lost, masks, dropped, disables);
-    sums->raised += raised;
-    sums->handled += handled;
+    printf("{\"round\":%u,\"raised\":%u,\"handled\":%u,\"lost\":%u,\"masks\":%"
+           PRIu64 ",\"dropped\":%u,\"disables\":%u}\n", round, raised(),
+           atomic_load(&handled), lost, masks, dropped, disables);
+    sums->raised += raised();
+    sums->handled += atomic_load(&handled);
     sums->lost += lost;
     sums->masks += masks;
     sums->dropped += dropped;
@@ -528,7 +518,7 @@ static void play_round(unsigned round, Sums *sums)
     disable_msix();
     /* What was lost is counted, and the next round starts anew. */
     for (n = 0; n < nr_vectors; n++) {
-        atomic_store(&vectors[n].handled, atomic_load(&vectors[n].raised));
+        write_register(MSIX_TESTDEV_ACK, n);
     }
 }
 
@@ -542,7 +532,6 @@ static void make_vectors(void)
         err(2, "epoll_create1");
     }
     for (n = 0; n < nr_vectors; n++) {
-        pthread_mutex_init(&vectors[n].lock, NULL);
         vectors[n].fd = eventfd(0, EFD_NONBLOCK);
         event.data.u32 = n;
         if (vectors[n].fd < 0 ||
@@ -746,11 +735,10 @@ int main(int argc, char **argv)
     }
 
     /*
-     * Vectors are taken into use on processor 0, and raised on 1: with a single
-     * one nothing would be raised while the guest is away for that.
+     * Vectors are taken into use on processor 0, and handled on 1: with one
+     * only, nothing would be handled while the guest is away for that.
      */
-    start_thread(handler);
-    use_processor(start_thread(raiser), 1);
+    use_processor(start_thread(handler), 1);
     use_processor(pthread_self(), 0);
     began = now_ns();
     for (round = 1; round <= nr_rounds; round++) {

@@ -106,6 +106,8 @@ class Course:
 
 def judge(sums: dict[str, Any], listeners: Listeners) -> str:
     """What is wrong, "" if nothing is."""
+    if not sums["raised"]:
+        return "nothing was raised, so nothing could be lost"
     if sums["lost"]:
         return f"lost {sums['lost']} of {sums['raised']} interrupts"
     if sums["raised"] != sums["handled"]:
@@ -229,7 +231,7 @@ class Run:
     def command(self, monitor: Path) -> list[str]:
         """The QEMU under test.  The guest's vfio-pci wants an IOMMU, and that
         excludes a full in-kernel irqchip.  Two processors: one takes vectors
-        into use while the other raises."""
+        into use while the other handles."""
         return [str(self.qemu), "-accel", "kvm", "-cpu", "host", "-smp", "2",
                 "-m", str(MEMORY), "-machine", "q35,kernel-irqchip=split",
                 "-nodefaults", "-no-user-config", "-display", "none",
