@@ -3,6 +3,8 @@
 # Thin: configure knows how to set up, meson and ninja know how to build.
 
 BUILD ?= build
+# Parallel is what these call; of two targets the second may need the first.
+.NOTPARALLEL:
 NINJA = ninja $(if $(filter-out 0,$(V)),-v) -C '$(BUILD)'
 
 all: build
@@ -57,6 +59,7 @@ deb: configured
 
 check-deb: configured
 	@scripts/packages deb
+	@scripts/qemu-tree --keep --build-dir='$(BUILD)'
 	@scripts/check --build-dir='$(BUILD)' deb
 
 # For git am and for a distribution's debian/patches; needs no QEMU.
