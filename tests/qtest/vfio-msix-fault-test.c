@@ -1129,6 +1129,58 @@ static void test_refused_flood(void)
 }
 
 /*
+ * The guest has vectors refused again and again by enabling MSI-X anew.  The
+ * log has a line for each vector in a minute, 64 more, and one that says so;
+ * and a test can take longer than a minute.
+ */
+static void test_enable_flood(void)
+{
+    g_auto(GStrv) lines = NULL;
+    gint64 end, began = g_get_monotonic_time();
+    unsigned n, i, round, said = 0;
+    Faulty f;
+
+    if (!need_simulation()) {
+        return;
+    }
+
+    start(&f);
+    for (n = 1; n < HAD; n++) {
+        qvfio_sim_command(f.sim, "fault set-irqs index=MSIX vector=%u "
+                          "result=ENOSPC", n);
+    }
+    for (n = 0; n < HAD; n++) {
+        qmsix_testdev_unmask(f.d, n);
+    }
+    for (round = 0; round < 1000; round++) {
+        qmsix_testdev_enable(f.d, true);
+        qmsix_testdev_enable(f.d, false);
+    }
+    end = (g_get_monotonic_time() - began) / (60 * G_USEC_PER_SEC) + 1;
+
+    lines = qvfio_stderr_lines(f.path);
+    for (i = 0; lines[i] && *lines[i]; i++) {
+        if (strstr(lines[i], "too many refused interrupts")) {
+            said++;
+        } else {
+            g_assert_cmpint(qvfio_refused_vector(lines[i], f.name), >, 0);
+        }
+    }
+    g_test_message("%u lines, %u of them that there are more", i, said);
+    g_assert_cmpuint(i, >=, f.d->vectors + 64);
+    g_assert_cmpuint(i, <=, (end + 1) * (f.d->vectors + 64 + 1));
+    g_assert_cmpuint(said, >=, 1);
+    f.lines_seen = i;
+
+    qvfio_sim_command(f.sim, "clear");
+    for (n = 0; n < HAD; n++) {
+        qmsix_testdev_mask(f.d, n);
+    }
+    finish(&f);
+    stop(&f);
+}
+
+/*
  * A vector that was never used fires, and has its pending bit in the device.
  * That MSI-X is enabled again for another one must not make it disappear, also
  * where the device forgets it.
@@ -1160,6 +1212,7 @@ static void test_pending_volatile(void)
         unmask(&f, 2);
         check(&f);
         g_assert_false(qmsix_testdev_take(f.d, v));
+        g_assert_true(qmsix_testdev_pending(f.d, v));
 
         unmask(&f, v);
         if (!arrives(&f, v)) {
@@ -1405,6 +1458,7 @@ int main(int argc, char **argv)
     qtest_add_func("vfio-msix-fault/block-retry", test_block_retry);
     qtest_add_func("vfio-msix-fault/enable-fails-intx", test_enable_fails_intx);
     qtest_add_func("vfio-msix-fault/refused-flood", test_refused_flood);
+    qtest_add_func("vfio-msix-fault/enable-flood", test_enable_flood);
     qtest_add_func("vfio-msix-fault/pending-volatile", test_pending_volatile);
     qtest_add_data_func("vfio-msix-fault/reset-fails", "EIO",
                         test_reset_fails);
