@@ -9,6 +9,9 @@
 #include "qemu/host-utils.h"
 #include "msix-account.h"
 
+/* For what must come: only a test that is about to fail waits that long */
+#define PATIENCE_S 30
+
 /* What may still be on its way when nothing is outstanding can only be extra */
 #define EXTRA_WAIT_US (100 * 1000)
 
@@ -69,6 +72,21 @@ unsigned qmsix_account_service(QMsixAccount *a)
 
     a->last_arrival = now;
     return count;
+}
+
+void qmsix_account_await_raised(QMsixAccount *a, unsigned first,
+                                unsigned count)
+{
+    gint64 end = g_get_monotonic_time() + PATIENCE_S * G_USEC_PER_SEC;
+    unsigned n;
+
+    for (n = first; n < first + count; n++) {
+        while (!qmsix_testdev_vector_read(a->d, n,
+                                          MSIX_TESTDEV_VECTOR_RAISED)) {
+            g_assert_cmpint(g_get_monotonic_time(), <, end);
+            qmsix_account_service(a);
+        }
+    }
 }
 
 static bool nothing_outstanding(QMsixAccount *a)

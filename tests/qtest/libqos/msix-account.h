@@ -58,6 +58,20 @@ void qmsix_account_free(QMsixAccount *a);
 unsigned qmsix_account_service(QMsixAccount *a);
 
 /**
+ * qmsix_account_await_raised:
+ * @a: the account
+ * @first: a vector
+ * @count: a number of vectors from there on, which fire on their own
+ *
+ * Services the device until each of them has raised an interrupt since the
+ * device's reset, whatever becomes of that.  Without this it depends on the
+ * machine's speed how many have when the device is stopped.  Aborts the test if
+ * it does not come to that.
+ */
+void qmsix_account_await_raised(QMsixAccount *a, unsigned first,
+                                unsigned count);
+
+/**
  * qmsix_account_settle:
  * @a: the account
  *
