@@ -1317,7 +1317,7 @@ static void test_refused_while_firing(void)
         unmask(&f, n);
         qmsix_testdev_vector_write(f.d, n, MSIX_TESTDEV_VECTOR_PERIOD, 50);
     }
-    qmsix_testdev_write(f.d, MSIX_TESTDEV_CTRL, MSIX_TESTDEV_CTRL_RUN);
+    qmsix_account_start(&a);
 
     for (n = USED / 2; n < USED; n++) {
         g_autofree char *fault = g_strdup_printf("fault set-irqs vector=%u "

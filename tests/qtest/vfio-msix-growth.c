@@ -123,7 +123,7 @@ static void measure_round(Growth *g, QMsixTestdev *d, QMsixAccount *a)
     if (g->logged) {
         before = qvfio_log_count(all_set_irqs);
     }
-    qmsix_testdev_write(d, MSIX_TESTDEV_CTRL, MSIX_TESTDEV_CTRL_RUN);
+    qmsix_account_start(a);
 
     for (n = 0; n < g->vectors; n++) {
         gint64 start = g_get_monotonic_time();

@@ -114,9 +114,7 @@ static void grow_while_firing(Growing *g, unsigned count, unsigned firing)
     QMsixTestdev *d = g->d;
     unsigned n, period = MAX(200, firing * 20);
 
-    qmsix_testdev_write(d, MSIX_TESTDEV_CTRL,
-                        qmsix_testdev_read(d, MSIX_TESTDEV_CTRL) |
-                        MSIX_TESTDEV_CTRL_RUN);
+    qmsix_account_start(&g->a);
     for (n = 0; n < count; n++) {
         if (n) {
             fire_in_window(g);
@@ -353,8 +351,8 @@ static void test_intx_meanwhile(void)
     qvfio_assert_intx_works(&d2);
 
     qmsix_testdev_enable(g.d, true);
-    qmsix_testdev_write(g.d, MSIX_TESTDEV_CTRL,
-                        MSIX_TESTDEV_CTRL_RUN | MSIX_TESTDEV_CTRL_INTX);
+    qmsix_testdev_write(g.d, MSIX_TESTDEV_CTRL, MSIX_TESTDEV_CTRL_INTX);
+    qmsix_account_start(&g.a);
     for (n = 0; n < MIN(g.d->vectors, 32); n++) {
         /* the other's level holds through it, and falls when it falls */
         qmsix_testdev_write(&d2, MSIX_TESTDEV_INTX, 1);

@@ -129,7 +129,7 @@ static void grow_while_firing(QVfioMachine *m, QMsixAccount *a, unsigned count)
     /* More interrupts than the test can take only make it slow */
     unsigned n, period = MAX(500, count * 30);
 
-    qmsix_testdev_write(d, MSIX_TESTDEV_CTRL, MSIX_TESTDEV_CTRL_RUN);
+    qmsix_account_start(a);
     for (n = 0; n < count; n++) {
         qmsix_testdev_unmask(d, n);
         qmsix_testdev_vector_write(d, n, MSIX_TESTDEV_VECTOR_PERIOD, period);
@@ -232,7 +232,7 @@ static void test_grow_descending(void)
 
     qmsix_testdev_unmask(&m.dev, last);
     before = disables(&m);
-    qmsix_testdev_write(&m.dev, MSIX_TESTDEV_CTRL, MSIX_TESTDEV_CTRL_RUN);
+    qmsix_account_start(&a);
     for (n = last; n > last - MANY / 2; n--) {
         qmsix_testdev_unmask(&m.dev, n);
         qmsix_testdev_vector_write(&m.dev, n, MSIX_TESTDEV_VECTOR_PERIOD, 500);
@@ -963,7 +963,7 @@ static void test_mask_while_firing(void)
         qmsix_testdev_unmask(d, n);
     }
     qmsix_testdev_enable(d, true);
-    qmsix_testdev_write(d, MSIX_TESTDEV_CTRL, MSIX_TESTDEV_CTRL_RUN);
+    qmsix_account_start(&a);
     for (n = 0; n < 8; n++) {
         qmsix_testdev_vector_write(d, n, MSIX_TESTDEV_VECTOR_PERIOD, 50);
     }
@@ -1217,7 +1217,7 @@ static void test_hotplug(void)
             qmsix_testdev_vector_write(&m.dev, n, MSIX_TESTDEV_VECTOR_PERIOD,
                                        20);
         }
-        qmsix_testdev_write(&m.dev, MSIX_TESTDEV_CTRL, MSIX_TESTDEV_CTRL_RUN);
+        qmsix_account_start(&a);
         end = patience_end();
         for (i = 0; i < 20; i++) {
             while (!qmsix_account_service(&a)) {
@@ -1269,7 +1269,7 @@ static void test_two_devices(void)
         qmsix_testdev_vector_write(&m.dev, n, MSIX_TESTDEV_VECTOR_PERIOD, 200);
     }
     qmsix_testdev_enable(&m.dev, true);
-    qmsix_testdev_write(&m.dev, MSIX_TESTDEV_CTRL, MSIX_TESTDEV_CTRL_RUN);
+    qmsix_account_start(&a);
 
     for (round = 0; round < 3; round++) {
         for (n = 0; n < count_2; n++) {

@@ -6,7 +6,7 @@
  *
  *   delivered  the vector's interrupt came and there was something to do
  *   late       of these, those that came only after everything had been quiet
- *              for QMSIX_ACCOUNT_LATE_S
+ *              for QMSIX_ACCOUNT_LATE_S since the device was started
  *   extra      an interrupt came and there was nothing to do
  *   lost       never came, although all is quiet and the account has waited
  *              for QMSIX_ACCOUNT_LOST_S
@@ -41,11 +41,21 @@ typedef struct QMsixAccount {
 /**
  * qmsix_account_init:
  * @a: to be filled in
- * @d: the device; nothing it has raised so far may be unacknowledged
+ * @d: the device, which must have raised nothing since its reset: what it has
+ *      raised in all is what qmsix_account_settle() accounts for
  */
 void qmsix_account_init(QMsixAccount *a, QMsixTestdev *d);
 
 void qmsix_account_free(QMsixAccount *a);
+
+/**
+ * qmsix_account_start:
+ * @a: the account
+ *
+ * Has the device raise interrupts on its own.  Nothing is late for what has
+ * passed before.
+ */
+void qmsix_account_start(QMsixAccount *a);
 
 /**
  * qmsix_account_service:
