@@ -1023,14 +1023,18 @@ static unsigned count_lines(void)
     return n;
 }
 
-/* The host may have fewer vectors than the device; QEMU says so */
-static bool is_refused(unsigned n)
+/*
+ * The host may have fewer vectors than the device; QEMU says so.  What it has
+ * said before the first @from bytes were in its log was about another time.
+ */
+static bool is_refused(unsigned n, size_t from)
 {
     g_autofree char *text = read_log();
     g_autofree char *words = g_strdup_printf(": vector %u gets no interrupts",
                                              n);
 
-    return strstr(text, words);
+    g_assert_cmpuint(from, <=, strlen(text));
+    return strstr(text + from, words);
 }
 
 /* A guest can have its refused vectors logged once each time it enables */
@@ -1257,9 +1261,11 @@ static void assert_works(Hostile *h)
 {
     QMsixTestdev *d = h->d;
     unsigned n, step = MAX(d->vectors / 16, 1);
+    g_autofree char *log = NULL;
 
     check_log(h);
 
+    log = read_log();
     qmsix_testdev_enable(d, true);
     h->enables++;
     for (n = 0; n < d->vectors; n += step) {
@@ -1267,7 +1273,7 @@ static void assert_works(Hostile *h)
 
         note(h->op, "unmask and fire %u", n);
         qmsix_testdev_unmask(d, n);
-        if (n && is_refused(n)) {
+        if (n && is_refused(n, strlen(log))) {
             qmsix_testdev_mask(d, n);
             continue;
         }
