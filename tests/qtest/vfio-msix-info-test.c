@@ -126,9 +126,7 @@ static void test_vector(void)
     /* one while it is masked counts when it is delivered */
     qmsix_testdev_mask(&m.dev, 2);
     qmsix_testdev_fire(&m.dev, 2);
-    while (!qmsix_testdev_pending(&m.dev, 2)) {
-        g_usleep(1000);
-    }
+    g_assert_true(qmsix_testdev_eventually(&m.dev, 2, qmsix_testdev_pending));
     assert_vector(&m, 2, "masked", "1");
     assert_vector(&m, 2, "pending", "1");
     assert_vector(&m, 2, "listener", "qemu");
@@ -241,8 +239,10 @@ static bool warns_of(rlim_t files)
 /* Too few files for the device's vectors are said at the start */
 static void test_open_files(void)
 {
+    struct rlimit limit;
     QVfioMachine m;
     unsigned vectors;
+    rlim_t enough;
 
     if (!need_device()) {
         return;
@@ -253,7 +253,13 @@ static void test_open_files(void)
     qvfio_machine_stop(&m);
 
     /* QEMU has some open itself, fewer than that */
-    g_assert_false(warns_of(2 * vectors + 500));
+    enough = 2 * vectors + 500;
+    g_assert_cmpint(getrlimit(RLIMIT_NOFILE, &limit), ==, 0);
+    if (limit.rlim_max < enough) {
+        g_test_skip("the limit of open files is too low");
+        return;
+    }
+    g_assert_false(warns_of(enough));
     g_assert_true(warns_of(MAX(vectors, 64)));
 }
 
