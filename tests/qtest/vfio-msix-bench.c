@@ -98,7 +98,6 @@ typedef struct Bench {
 
     QVfioMachine m;
     QMsixTestdev *d;
-    char *pidfile;
     char *log;                  /* qtest's */
     uint64_t mark;
     bool warm;                  /* what is done counts */
@@ -126,49 +125,19 @@ static void G_GNUC_PRINTF(1, 2) G_NORETURN die(const char *fmt, ...)
     exit(1);
 }
 
-static char *temporary_file(void)
-{
-    char *path;
-    int fd = g_file_open_tmp("vfio-msix-bench-XXXXXX", &path, NULL);
-
-    if (fd < 0) {
-        die("cannot make a temporary file");
-    }
-    close(fd);
-    return path;
-}
-
-static int qemu_pid(Bench *b)
-{
-    g_autofree char *text = NULL;
-
-    if (!g_file_get_contents(b->pidfile, &text, NULL, NULL)) {
-        die("QEMU has written no %s", b->pidfile);
-    }
-    return atoi(text);
-}
-
 /* Memory that is QEMU's alone: no files, no guest memory of a file */
 static int64_t qemu_memory(Bench *b)
 {
-    g_autofree char *path = g_strdup_printf("/proc/%d/status", qemu_pid(b));
-    g_autofree char *text = NULL;
+    g_autofree char *path = NULL, *text = NULL;
     const char *line;
 
+    path = g_strdup_printf("/proc/%d/status", b->m.pid);
     line = g_file_get_contents(path, &text, NULL, NULL) ?
         strstr(text, "RssAnon:") : NULL;
     if (!line) {
         die("%s says nothing about memory", path);
     }
     return g_ascii_strtoll(line + strlen("RssAnon:"), NULL, 10) * KiB;
-}
-
-static unsigned count_eventfds(Bench *b)
-{
-    unsigned eventfds;
-
-    qvfio_count_fds(qemu_pid(b), &eventfds);
-    return eventfds;
 }
 
 static void end(Bench *b)
@@ -215,7 +184,7 @@ static void end_count(Bench *b)
         c.set_irqs = qvfio_log_count(set_irqs) - c.set_irqs;
         c.commits = qvfio_log_count(commits) - c.commits;
         c.irqfds = qvfio_log_count(irqfds) - c.irqfds;
-        c.eventfds = count_eventfds(b) - b->eventfds;
+        c.eventfds = qvfio_machine_eventfds(&b->m) - b->eventfds;
         c.host_vectors = qvfio_host_vectors(b->device);
         g_array_append_val(b->calls, c);
     }
@@ -412,13 +381,11 @@ static void start(Bench *b, const char *options)
 {
     g_autofree char *all = NULL;
 
-    b->pidfile = temporary_file();
-    b->log = temporary_file();
+    b->log = qvfio_temporary_file();
     if (b->count && !qvfio_log_start()) {
         die("VFIO_MSIX_TEST_PRELOAD is not set");
     }
-    all = g_strdup_printf("-pidfile %s -qtest-log %s %s", b->pidfile, b->log,
-                          options);
+    all = g_strdup_printf("-qtest-log %s %s", b->log, options);
     if (b->kvm) {
         qvfio_machine_start_kvm(&b->m, b->device, "", all);
     } else {
@@ -562,7 +529,7 @@ static void measure(Bench *b, GString *out)
     }
     /* What MSI-X itself takes is no vector's, nor is what INTx gives back. */
     qmsix_testdev_enable(b->d, true);
-    b->eventfds = count_eventfds(b);
+    b->eventfds = qvfio_machine_eventfds(&b->m);
     qmsix_testdev_enable(b->d, false);
     memory = qemu_memory(b);
     /* Code is read from its file when it is first run, and the heap grows. */
@@ -621,7 +588,7 @@ static void start_mapped(Mapped *p, Bench *b)
         die("only a host's device has registers that can be mapped");
     }
     p->b = b;
-    p->ram_file = temporary_file();
+    p->ram_file = qvfio_temporary_file();
     if (truncate(p->ram_file, RAM_SIZE)) {
         die("%s: %s", p->ram_file, strerror(errno));
     }
@@ -878,7 +845,6 @@ int main(int argc, char **argv)
     g_string_append(out, "}\n");
 
     unlink(b.log);
-    unlink(b.pidfile);
     if (!g_file_set_contents(json, out->str, -1, &err)) {
         die("%s", err->message);
     }

@@ -374,7 +374,7 @@ static void start(Faulty *f)
 
     memset(f, 0, sizeof(*f));
     f->name = qvfio_device_name(device);
-    f->path = qvfio_stderr_file();
+    f->path = qvfio_temporary_file();
     redirect = g_strdup_printf("2>%s", f->path);
     qvfio_machine_start(&f->m, device, "", redirect);
     f->d = &f->m.dev;
@@ -1367,7 +1367,7 @@ static void test_irq_info(const void *opaque)
     }
 
     name = qvfio_device_name(device);
-    path = qvfio_stderr_file();
+    path = qvfio_temporary_file();
     redirect = g_strdup_printf("2>%s", path);
     g_setenv("VFIO_SIM_FAULT", fault, true);
     qvfio_machine_start(&m, device, "", redirect);

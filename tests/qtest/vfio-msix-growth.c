@@ -158,37 +158,24 @@ static void measure_round(Growth *g, QMsixTestdev *d, QMsixAccount *a)
     qmsix_testdev_enable(d, false);
 }
 
-static unsigned count_eventfds(const char *pidfile)
-{
-    g_autofree char *pid = NULL;
-    unsigned eventfds;
-    bool ok = g_file_get_contents(pidfile, &pid, NULL, NULL);
-
-    g_assert_true(ok);
-    qvfio_count_fds(atoi(pid), &eventfds);
-    return eventfds;
-}
-
 /* Who listens to a vector takes eventfds and calls only where KVM can, too */
 static void measure_kvm(Growth *g, const char *device)
 {
-    g_autofree char *pidfile = qvfio_stderr_file();
-    g_autofree char *options = g_strdup_printf("-pidfile %s", pidfile);
     unsigned n, round, before;
     QVfioMachine m;
 
-    qvfio_machine_start_kvm(&m, device, "", options);
+    qvfio_machine_start_kvm(&m, device, "", "");
     qmsix_testdev_enable(&m.dev, true);
 
     /* the first vector takes the eventfds of INTx away */
     qmsix_testdev_unmask(&m.dev, 0);
     qvfio_machine_await_kvm(&m, 1);
-    before = count_eventfds(pidfile);
+    before = qvfio_machine_eventfds(&m);
     for (n = 1; n < g->vectors; n++) {
         qmsix_testdev_unmask(&m.dev, n);
     }
     qvfio_machine_await_kvm(&m, g->vectors);
-    g->eventfds = (double)(count_eventfds(pidfile) - before) /
+    g->eventfds = (double)(qvfio_machine_eventfds(&m) - before) /
                   (g->vectors - 1);
 
     before = qvfio_log_count(all_set_irqs);
@@ -204,7 +191,6 @@ static void measure_kvm(Growth *g, const char *device)
                        (MASK_ROUNDS * g->vectors);
 
     qvfio_machine_stop(&m);
-    unlink(pidfile);
 }
 
 static int compare_doubles(const void *a, const void *b)

@@ -212,7 +212,7 @@ static void test_other_modes(void)
 /* Whether the limit of open files has QEMU warn when it starts */
 static bool warns_of(rlim_t files)
 {
-    g_autofree char *path = qvfio_stderr_file();
+    g_autofree char *path = qvfio_temporary_file();
     g_autofree char *redirect = g_strdup_printf("2>%s", path);
     g_autofree char *text = NULL;
     struct rlimit old, new;
@@ -264,14 +264,13 @@ static void test_open_files(void)
 }
 
 /* For how many open files the kernel has room in the process's table */
-static unsigned room_for_files(const char *pidfile)
+static unsigned room_for_files(QVfioMachine *m)
 {
-    g_autofree char *pid = NULL, *path = NULL, *text = NULL;
+    g_autofree char *path = NULL, *text = NULL;
     const char *line;
-    bool ok = g_file_get_contents(pidfile, &pid, NULL, NULL);
+    bool ok;
 
-    g_assert_true(ok);
-    path = g_strdup_printf("/proc/%d/status", atoi(pid));
+    path = g_strdup_printf("/proc/%d/status", m->pid);
     ok = g_file_get_contents(path, &text, NULL, NULL);
     g_assert_true(ok);
     line = strstr(text, "FDSize:");
@@ -285,7 +284,6 @@ static unsigned room_for_files(const char *pidfile)
  */
 static void test_room_for_eventfds(void)
 {
-    g_autofree char *pidfile = NULL, *options = NULL;
     unsigned n, before;
     QVfioMachine m;
 
@@ -293,18 +291,15 @@ static void test_room_for_eventfds(void)
         return;
     }
 
-    pidfile = qvfio_stderr_file();
-    options = g_strdup_printf("-pidfile %s", pidfile);
-    qvfio_machine_start(&m, device, "", options);
-    before = room_for_files(pidfile);
+    qvfio_machine_start(&m, device, "", "");
+    before = room_for_files(&m);
     g_test_message("room for %u files, %u vectors", before, m.dev.vectors);
     qmsix_testdev_enable(&m.dev, true);
     for (n = 0; n < m.dev.vectors; n++) {
         qmsix_testdev_unmask(&m.dev, n);
     }
-    g_assert_cmpuint(room_for_files(pidfile), ==, before);
+    g_assert_cmpuint(room_for_files(&m), ==, before);
     qvfio_machine_stop(&m);
-    unlink(pidfile);
 }
 
 int main(int argc, char **argv)

@@ -49,7 +49,7 @@ static bool start(Watched *w, const char *properties)
         return false;
     }
 
-    w->log = qvfio_stderr_file();
+    w->log = qvfio_temporary_file();
     options = g_strdup_printf("2>%s", w->log);
     qvfio_machine_start_kvm(&w->m, device, properties, options);
     w->d = &w->m.dev;

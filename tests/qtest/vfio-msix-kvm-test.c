@@ -137,7 +137,6 @@ typedef struct Logged {
     QVfioMachine m;
     QMsixTestdev *d;
     char *log;                  /* of QEMU, its standard error */
-    char *pidfile;
 } Logged;
 
 static const char *need_device_and_kvm(void)
@@ -164,9 +163,8 @@ static bool start(Logged *l, const char *properties)
         return false;
     }
 
-    l->log = qvfio_stderr_file();
-    l->pidfile = qvfio_stderr_file();
-    options = g_strdup_printf("-pidfile %s 2>%s", l->pidfile, l->log);
+    l->log = qvfio_temporary_file();
+    options = g_strdup_printf("2>%s", l->log);
     qvfio_machine_start_kvm(&l->m, device, properties, options);
     l->d = &l->m.dev;
     return true;
@@ -176,9 +174,7 @@ static void stop(Logged *l)
 {
     qvfio_machine_stop(&l->m);
     qvfio_log_stop();
-    unlink(l->pidfile);
     unlink(l->log);
-    g_free(l->pidfile);
     g_free(l->log);
 }
 
@@ -192,19 +188,6 @@ static unsigned count_lines(Logged *l, const char *words)
         n += !!strstr(lines[i], words);
     }
     return n;
-}
-
-/*
- * QEMU's descriptors, and how many eventfds they are: the kernel numbers them,
- * and a simulated host has copies.
- */
-static unsigned count_fds(Logged *l, unsigned *eventfds)
-{
-    g_autofree char *pid = NULL;
-    bool ok = g_file_get_contents(l->pidfile, &pid, NULL, NULL);
-
-    g_assert_true(ok);
-    return qvfio_count_fds(atoi(pid), eventfds);
 }
 
 static bool is_listener(QVfioMachine *m, unsigned n, const char *listener)
@@ -274,7 +257,7 @@ static void test_calls(void)
         return;
     }
 
-    count_fds(&l, &before);
+    before = qvfio_machine_eventfds(&l.m);
     calls = qvfio_log_count(trigger_calls);
     qmsix_testdev_enable(l.d, true);
     for (n = 0; n < count; n++) {
@@ -293,7 +276,7 @@ static void test_calls(void)
         qmsix_testdev_function_mask(l.d, false);
     }
     qvfio_machine_await_kvm(&l.m, count);
-    count_fds(&l, &after);
+    after = qvfio_machine_eventfds(&l.m);
     g_test_message("%u vectors, %u times: %u calls, %u eventfds more", count,
                    rounds, qvfio_log_count(trigger_calls) - calls,
                    after - before);
@@ -484,7 +467,7 @@ static void test_bad_message(void)
 /* Nothing is left behind by MSI-X going off, by a reset, or with no vectors */
 static void test_cycles(void)
 {
-    unsigned n, i, fds = 0, eventfds;
+    unsigned n, i, fds = 0;
     Logged l;
     QDict *rsp;
 
@@ -509,10 +492,10 @@ static void test_cycles(void)
         }
         qmsix_testdev_enable(l.d, false);
         if (i == 0) {
-            fds = count_fds(&l, &eventfds);
+            fds = qvfio_machine_fds(&l.m);
         }
     }
-    g_assert_cmpuint(count_fds(&l, &eventfds), ==, fds);
+    g_assert_cmpuint(qvfio_machine_fds(&l.m), ==, fds);
 
     /* KVM's routes would have run out */
     for (n = 0; n < 8; n++) {
@@ -552,23 +535,21 @@ static void test_no_kvm(void)
  */
 static bool notify_irqchip_change(Logged *l)
 {
-    g_autofree char *pid = NULL;
+    g_autofree char *pid = g_strdup_printf("%d", l->m.pid);
     char *argv[] = {
-        (char *)"gdb", (char *)"-nx", (char *)"-batch", (char *)"-p", NULL,
+        (char *)"gdb", (char *)"-nx", (char *)"-batch", (char *)"-p", pid,
         (char *)"-ex", (char *)"break main_loop_wait",
         (char *)"-ex", (char *)"continue",
         (char *)"-ex", (char *)"call (void)kvm_irqchip_change_notify()",
         (char *)"-ex", (char *)"echo notified\\n", NULL
     };
-    g_autofree char *path = qvfio_stderr_file();
+    g_autofree char *path = qvfio_temporary_file();
     g_autofree char *text = NULL;
-    bool ok = g_file_get_contents(l->pidfile, &pid, NULL, NULL);
     int status, out = open(path, O_WRONLY);
     pid_t gdb;
+    bool ok;
 
-    g_assert_true(ok);
     g_assert_cmpint(out, >=, 0);
-    argv[4] = g_strstrip(pid);
     gdb = fork();
     if (!gdb) {
         dup2(out, STDOUT_FILENO);
@@ -625,7 +606,7 @@ static void await_ioapic(Logged *l, bool up)
  */
 static void test_irqchip_change(void)
 {
-    unsigned fds, eventfds, before;
+    unsigned fds, before;
     Logged l;
 
     if (!start(&l, "")) {
@@ -649,11 +630,11 @@ static void test_irqchip_change(void)
     qmsix_testdev_enable(l.d, true);
     qmsix_testdev_unmask(l.d, 0);
     qvfio_machine_await_kvm(&l.m, 1);
-    fds = count_fds(&l, &eventfds);
+    fds = qvfio_machine_fds(&l.m);
     before = qvfio_log_count(set_irqs_calls);
     g_assert_true(notify_irqchip_change(&l));
     g_assert_cmpuint(qvfio_log_count(set_irqs_calls), ==, before);
-    g_assert_cmpuint(count_fds(&l, &eventfds), ==, fds);
+    g_assert_cmpuint(qvfio_machine_fds(&l.m), ==, fds);
     g_assert_cmpuint(count_lines(&l, "irqfd"), ==, 0);
     g_assert_true(is_listener(&l.m, 0, "kvm"));
 

@@ -982,26 +982,6 @@ typedef struct Hostile {
     unsigned lines;             /* in QEMU's log when MSI-X was enabled */
 } Hostile;
 
-static char *new_file(void)
-{
-    char *path = NULL;
-    int fd = g_file_open_tmp("vfio-msix-random-test-XXXXXX", &path, NULL);
-
-    g_assert_cmpint(fd, >=, 0);
-    close(fd);
-    return path;
-}
-
-/* Descriptors of the process that has put its number into a file */
-static unsigned count_fds(const char *pidfile)
-{
-    g_autofree char *pid = NULL;
-    bool ok = g_file_get_contents(pidfile, &pid, NULL, NULL);
-
-    g_assert_true(ok);
-    return qvfio_count_fds(atoi(pid), NULL);
-}
-
 static char *read_log(void)
 {
     char *text = NULL;
@@ -1303,13 +1283,12 @@ static void assert_works(Hostile *h)
 static void hostile_guest(const char *what, bool kvm)
 {
     Hostile h = { .kvm = kvm };
-    g_autofree char *pidfile = NULL, *options = NULL;
+    g_autofree char *options = NULL;
     unsigned fds;
 
     start_history(what);
-    qemu_log = new_file();
-    pidfile = new_file();
-    options = g_strdup_printf("-pidfile %s 2>%s", pidfile, qemu_log);
+    qemu_log = qvfio_temporary_file();
+    options = g_strdup_printf("2>%s", qemu_log);
     if (kvm) {
         qvfio_machine_start_kvm_iommu(&h.m, device, "", options);
     } else {
@@ -1320,7 +1299,7 @@ static void hostile_guest(const char *what, bool kvm)
     h.msi_cap = qpci_find_capability(h.d->dev, PCI_CAP_ID_MSI, 0);
 
     assert_works(&h); /* also for the descriptors that QEMU opens but once */
-    fds = count_fds(pidfile);
+    fds = qvfio_machine_fds(&h.m);
 
     for (h.op = 0; h.op < ops / 5; h.op++) {
         unsigned what = below(h.rand, 100);
@@ -1349,9 +1328,9 @@ static void hostile_guest(const char *what, bool kvm)
 
     hostile_end(&h);
     assert_answers(&h);
-    g_assert_cmpuint(count_fds(pidfile), ==, fds);
+    g_assert_cmpuint(qvfio_machine_fds(&h.m), ==, fds);
     assert_works(&h);
-    g_assert_cmpuint(count_fds(pidfile), ==, fds);
+    g_assert_cmpuint(qvfio_machine_fds(&h.m), ==, fds);
 
     check_log(&h);
     g_test_message("%u lines in the log, MSI-X enabled %u times", h.lines,
@@ -1361,7 +1340,6 @@ static void hostile_guest(const char *what, bool kvm)
     qvfio_machine_stop(&h.m);
     unlink(qemu_log);
     g_clear_pointer(&qemu_log, g_free);
-    unlink(pidfile);
     end_history(what);
 }
 

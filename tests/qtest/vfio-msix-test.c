@@ -156,7 +156,7 @@ static void grow_costs_nothing(unsigned limit)
     bool logged;
 
     name = qvfio_device_name(device);
-    path = qvfio_stderr_file();
+    path = qvfio_temporary_file();
     redirect = g_strdup_printf("2>%s", path);
     logged = qvfio_log_start();
     qvfio_machine_start(&m, device, "", redirect);
@@ -271,7 +271,7 @@ static void test_unmask_before_enable(void)
     }
 
     name = qvfio_device_name(device);
-    path = qvfio_stderr_file();
+    path = qvfio_temporary_file();
     redirect = g_strdup_printf("2>%s", path);
     logged = qvfio_log_start();
     qvfio_machine_start(&m, device, "", redirect);
@@ -1413,7 +1413,7 @@ static void test_host_vectors_exhausted(void)
     }
 
     name = qvfio_device_name(device);
-    path = qvfio_stderr_file();
+    path = qvfio_temporary_file();
     redirect = g_strdup_printf("2>%s", path);
     qvfio_machine_start(&m, device, "", redirect);
     refused = bitmap_new(d->vectors);
@@ -1486,7 +1486,7 @@ static void test_refused_then_given(void)
     }
 
     name = qvfio_device_name(device);
-    path = qvfio_stderr_file();
+    path = qvfio_temporary_file();
     options = g_strdup_printf("-device vfio-pci,id=hog,addr=5.0,%s 2>%s",
                               hog_device, path);
     qvfio_machine_start(&m, device, "", options);

@@ -6,9 +6,8 @@
 
 #include "qemu/osdep.h"
 #include "qapi/qmp/qdict.h"
+#include "vfio-host.h"
 #include "vfio-machine.h"
-
-#define MACHINE "-S -machine q35 -m 64 -nodefaults "
 
 /* For what must come: only a test that is about to fail waits that long */
 #define PATIENCE_S 30
@@ -40,51 +39,67 @@ static void forget_device(QVfioMachine *m)
     g_clear_pointer(&m->pdev, g_free);
 }
 
-static void find_bus(QVfioMachine *m)
+/* QEMU has written it before it answers, and needs it no longer */
+static int take_pid(const char *pidfile)
 {
+    g_autofree char *text = NULL;
+    bool ok = g_file_get_contents(pidfile, &text, NULL, NULL);
+
+    g_assert_true(ok);
+    unlink(pidfile);
+    return atoi(text);
+}
+
+static void start_qemu(QVfioMachine *m, const char *accel, const char *machine,
+                       const char *options)
+{
+    g_autofree char *pidfile = qvfio_temporary_file();
+
+    m->qts = qtest_initf("-accel %s -S -machine %s -m 64 -nodefaults "
+                         "-pidfile %s %s", accel, machine, pidfile, options);
+    m->pid = take_pid(pidfile);
     pc_alloc_init(&m->alloc, m->qts, ALLOC_NO_FLAGS);
     m->bus = qpci_new_pc(m->qts, &m->alloc);
+    m->pdev = NULL;
+}
+
+/* @before: options that must come before the device */
+static void start_with_device(QVfioMachine *m, const char *accel,
+                              const char *before, const char *device,
+                              const char *properties, const char *options)
+{
+    g_autofree char *all = NULL;
+
+    all = g_strdup_printf("%s -device vfio-pci,id=dev0,addr=%d.0,%s%s %s",
+                          before, SLOT, device, properties, options);
+    start_qemu(m, accel, "q35", all);
+    find_device(m);
 }
 
 void qvfio_machine_start(QVfioMachine *m, const char *device,
                          const char *properties, const char *options)
 {
-    m->qts = qtest_initf("-accel tcg " MACHINE
-                         "-device vfio-pci,id=dev0,addr=%d.0,%s%s %s",
-                         SLOT, device, properties, options);
-    find_bus(m);
-    find_device(m);
+    start_with_device(m, "tcg", "", device, properties, options);
 }
 
 void qvfio_machine_start_kvm(QVfioMachine *m, const char *device,
                              const char *properties, const char *options)
 {
-    m->qts = qtest_initf("-accel kvm " MACHINE
-                         "-device vfio-pci,id=dev0,addr=%d.0,%s%s %s",
-                         SLOT, device, properties, options);
-    find_bus(m);
-    find_device(m);
+    start_with_device(m, "kvm", "", device, properties, options);
 }
 
 void qvfio_machine_start_kvm_iommu(QVfioMachine *m, const char *device,
                                    const char *properties, const char *options)
 {
-    /* An IOMMU must be there before the devices */
-    m->qts = qtest_initf("-accel kvm " MACHINE
-                         "-machine kernel-irqchip=split -device "
-                         "intel-iommu,intremap=on,caching-mode=on "
-                         "-device vfio-pci,id=dev0,addr=%d.0,%s%s %s",
-                         SLOT, device, properties, options);
-    find_bus(m);
-    find_device(m);
+    start_with_device(m, "kvm", "-machine kernel-irqchip=split -device "
+                      "intel-iommu,intremap=on,caching-mode=on", device,
+                      properties, options);
 }
 
 void qvfio_machine_start_pluggable(QVfioMachine *m)
 {
     /* with ACPI PCI hotplug, which is a matter of one register */
-    m->qts = qtest_init("-accel tcg -S -machine pc -m 64 -nodefaults");
-    find_bus(m);
-    m->pdev = NULL;
+    start_qemu(m, "tcg", "pc", "");
 }
 
 void qvfio_machine_plug(QVfioMachine *m, const char *device)
@@ -111,6 +126,19 @@ void qvfio_machine_setup_device(QVfioMachine *m)
 {
     qmsix_testdev_setup_pci(&m->dev);
     set_default_messages(m);
+}
+
+unsigned qvfio_machine_fds(QVfioMachine *m)
+{
+    return qvfio_count_fds(m->pid, NULL);
+}
+
+unsigned qvfio_machine_eventfds(QVfioMachine *m)
+{
+    unsigned eventfds;
+
+    qvfio_count_fds(m->pid, &eventfds);
+    return eventfds;
 }
 
 /* The lines about the device in "info pic", NULL if there are none */
@@ -260,7 +288,7 @@ void qvfio_assert_intx_works(QMsixTestdev *d)
     g_assert_true(qmsix_testdev_eventually(d, 0, qvfio_intx_low));
 }
 
-char *qvfio_stderr_file(void)
+char *qvfio_temporary_file(void)
 {
     char *path = NULL;
     int fd = g_file_open_tmp("vfio-msix-test-XXXXXX", &path, NULL);

@@ -20,6 +20,7 @@ typedef struct QVfioMachine {
     QPCIBus *bus;
     QPCIDevice *pdev;
     QMsixTestdev dev;
+    int pid; /* QEMU's, whatever libqtest has started it with */
 } QVfioMachine;
 
 /**
@@ -89,6 +90,23 @@ void qvfio_machine_unplug(QVfioMachine *m);
  * Sets the device up again, after a reset, as qvfio_machine_start() did.
  */
 void qvfio_machine_setup_device(QVfioMachine *m);
+
+/**
+ * qvfio_machine_fds:
+ * @m: the machine
+ *
+ * Returns: the number of descriptors that QEMU has open
+ */
+unsigned qvfio_machine_fds(QVfioMachine *m);
+
+/**
+ * qvfio_machine_eventfds:
+ * @m: the machine
+ *
+ * Returns: the number of different eventfds among them, by the kernel's own
+ * numbers, as a simulated host has copies
+ */
+unsigned qvfio_machine_eventfds(QVfioMachine *m);
 
 /**
  * qvfio_machine_has_stats:
@@ -178,18 +196,18 @@ bool qvfio_intx_low(QMsixTestdev *d, unsigned n);
 void qvfio_assert_intx_works(QMsixTestdev *d);
 
 /**
- * qvfio_stderr_file:
+ * qvfio_temporary_file:
  *
- * Libqtest starts QEMU through a shell, so that "2>FILE" among its options
- * redirects its messages.
+ * One for QEMU's messages, for example: libqtest starts it through a shell, so
+ * that "2>FILE" among its options redirects them.
  *
  * Returns: the path of a new, empty file, to be removed and freed
  */
-char *qvfio_stderr_file(void);
+char *qvfio_temporary_file(void);
 
 /**
  * qvfio_stderr_lines:
- * @path: as returned by qvfio_stderr_file()
+ * @path: as returned by qvfio_temporary_file(), where QEMU's messages go
  *
  * Returns: the lines that QEMU has written so far, the last one empty
  */
