@@ -28,7 +28,6 @@
 #include "libqtest.h"
 #include "libqos/vfio-host.h"
 #include "libqos/vfio-machine.h"
-#include "qapi/qmp/qdict.h"
 #include "qemu/atomic.h"
 #include "qemu/thread.h"
 #include "qemu/units.h"
@@ -308,16 +307,10 @@ static void reset(Bench *b, unsigned n)
 {
     Sample s = { .what = "reset", .vectors = n };
     gint64 start;
-    QDict *rsp;
 
     begin_count(b, "reset", n);
     start = g_get_monotonic_time();
-    rsp = qtest_qmp(b->m.qts, "{'execute': 'system_reset'}");
-    if (!qdict_haskey(rsp, "return")) {
-        die("QEMU refuses a reset");
-    }
-    qobject_unref(rsp);
-    qtest_qmp_eventwait(b->m.qts, "RESET");
+    qvfio_machine_reset(&b->m);
     s.us = g_get_monotonic_time() - start;
     end_count(b);
     if (!b->count && b->warm) {

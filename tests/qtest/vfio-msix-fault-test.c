@@ -238,13 +238,7 @@ static void mask_and_unmask(Faulty *f, unsigned n)
 
 static void system_reset(Faulty *f)
 {
-    QTestState *qts = f->m.qts;
-    QDict *rsp = qtest_qmp(qts, "{'execute': 'system_reset'}");
-
-    g_assert_true(qdict_haskey(rsp, "return"));
-    qobject_unref(rsp);
-    qtest_qmp_eventwait(qts, "RESET");
-
+    qvfio_machine_reset(&f->m);
     f->enabled = false;
     f->unmasked = 0;
     read_lines(f);

@@ -16,7 +16,6 @@
 #include "libqos/vfio-host.h"
 #include "libqos/vfio-machine.h"
 #include "libqos/vfio-sim.h"
-#include "qapi/qmp/qdict.h"
 
 /* Vectors that take part */
 #define VECTORS 8
@@ -228,7 +227,6 @@ static void test_demote(const void *opaque)
 static void test_disable(void)
 {
     unsigned n, round;
-    QDict *rsp;
     Watched w;
 
     if (!start(&w, "")) {
@@ -244,10 +242,7 @@ static void test_disable(void)
                                    "at=start call=kvm-irqfd");
         }
         if (round % 2) {
-            rsp = qtest_qmp(w.m.qts, "{'execute': 'system_reset'}");
-            g_assert_true(qdict_haskey(rsp, "return"));
-            qobject_unref(rsp);
-            qtest_qmp_eventwait(w.m.qts, "RESET");
+            qvfio_machine_reset(&w.m);
             qvfio_machine_setup_device(&w.m);
         } else {
             qmsix_testdev_enable(w.d, false);

@@ -469,7 +469,6 @@ static void test_cycles(void)
 {
     unsigned n, i, fds = 0;
     Logged l;
-    QDict *rsp;
 
     if (!start(&l, "")) {
         return;
@@ -484,10 +483,7 @@ static void test_cycles(void)
             qvfio_machine_await_kvm(&l.m, 8);
         }
         if (i % 100 == 50) {
-            rsp = qtest_qmp(l.m.qts, "{'execute': 'system_reset'}");
-            g_assert_true(qdict_haskey(rsp, "return"));
-            qobject_unref(rsp);
-            qtest_qmp_eventwait(l.m.qts, "RESET");
+            qvfio_machine_reset(&l.m);
             qvfio_machine_setup_device(&l.m);
         }
         qmsix_testdev_enable(l.d, false);

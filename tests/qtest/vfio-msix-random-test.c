@@ -719,13 +719,8 @@ static void setup(Guest *g)
 
 static void system_reset(Guest *g)
 {
-    QDict *rsp;
-
     note(g->op, "system reset");
-    rsp = qtest_qmp(g->m.qts, "{'execute': 'system_reset'}");
-    g_assert_true(qdict_haskey(rsp, "return"));
-    qobject_unref(rsp);
-    qtest_qmp_eventwait(g->m.qts, "RESET");
+    qvfio_machine_reset(&g->m);
     qmsix_testdev_setup_pci(g->d);
     g_assert_false(qmsix_testdev_is_enabled(g->d));
     setup(g);

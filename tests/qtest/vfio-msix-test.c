@@ -992,15 +992,6 @@ static void test_mask_while_firing(void)
     qvfio_machine_stop(&m);
 }
 
-static void system_reset(QTestState *qts)
-{
-    QDict *rsp = qtest_qmp(qts, "{'execute': 'system_reset'}");
-
-    g_assert_true(qdict_haskey(rsp, "return"));
-    qobject_unref(rsp);
-    qtest_qmp_eventwait(qts, "RESET");
-}
-
 /* Resets while vectors fire, by the guest's driver and of the machine */
 static void test_reset(void)
 {
@@ -1044,7 +1035,7 @@ static void test_reset(void)
     }
     qmsix_testdev_write(&m.dev, MSIX_TESTDEV_CTRL, MSIX_TESTDEV_CTRL_RUN);
 
-    system_reset(m.qts);
+    qvfio_machine_reset(&m);
     g_assert_cmpint(qvfio_host_vectors(device), <=, 0);
     qvfio_machine_setup_device(&m);
     g_assert_false(qmsix_testdev_is_enabled(&m.dev));

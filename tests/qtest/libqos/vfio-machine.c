@@ -122,6 +122,15 @@ void qvfio_machine_unplug(QVfioMachine *m)
     forget_device(m);
 }
 
+void qvfio_machine_reset(QVfioMachine *m)
+{
+    QDict *rsp = qtest_qmp(m->qts, "{'execute': 'system_reset'}");
+
+    g_assert_true(qdict_haskey(rsp, "return"));
+    qobject_unref(rsp);
+    qtest_qmp_eventwait(m->qts, "RESET");
+}
+
 void qvfio_machine_setup_device(QVfioMachine *m)
 {
     qmsix_testdev_setup_pci(&m->dev);

@@ -84,6 +84,15 @@ void qvfio_machine_plug(QVfioMachine *m, const char *device);
 void qvfio_machine_unplug(QVfioMachine *m);
 
 /**
+ * qvfio_machine_reset:
+ * @m: the machine
+ *
+ * Resets the system, as its reset button does, and returns when that is done.
+ * The device wants qvfio_machine_setup_device() then.
+ */
+void qvfio_machine_reset(QVfioMachine *m);
+
+/**
  * qvfio_machine_setup_device:
  * @m: the machine
  *
