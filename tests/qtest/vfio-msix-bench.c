@@ -54,7 +54,6 @@ static void usage(FILE *out)
 }
 
 #define RAM_SIZE (64 * MiB)
-#define PATIENCE_S 60
 #define NS_PER_S 1000000000ll
 /* Of vectors that are masked and unmasked each, for any number in use */
 #define MOST_MASKED 64
@@ -189,20 +188,10 @@ static void end_count(Bench *b)
     }
 }
 
-/*
- * A QEMU that says who listens has KVM come after a while, the others at once
- * if at all.
- */
 static void await_listeners(Bench *b, unsigned count)
 {
-    gint64 limit = g_get_monotonic_time() + PATIENCE_S * G_USEC_PER_SEC;
-
-    while (b->kvm && qvfio_machine_has_stats(&b->m) &&
-           qvfio_machine_listeners(&b->m, "kvm") < count) {
-        if (g_get_monotonic_time() > limit) {
-            die("KVM does not come to listen to %u vectors", count);
-        }
-        g_usleep(2000);
+    if (b->kvm) {
+        qvfio_machine_await_kvm(&b->m, count);
     }
 }
 
@@ -651,7 +640,7 @@ static void measure_latency(Bench *b, unsigned count, GString *out)
         p.regs[MSIX_TESTDEV_FIRE / 4] = 0;
         do {
             took = now_ns() - start_ns;
-            if (took > PATIENCE_S * NS_PER_S) {
+            if (took > QMSIX_TESTDEV_PATIENCE_S * NS_PER_S) {
                 die("interrupt %u of %u has not arrived", i, count);
             }
         } while (!qatomic_read(word));

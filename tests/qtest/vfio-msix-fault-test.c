@@ -25,9 +25,6 @@
 #include "libqos/vfio-sim.h"
 #include "qapi/qmp/qdict.h"
 
-/* For what must come: only a test that is about to fail waits that long */
-#define PATIENCE_S 30
-
 /* Vectors that the guest uses */
 #define USED 8
 #define ALL_USED (BIT_ULL(USED) - 1)
@@ -175,23 +172,12 @@ static void unmask(Faulty *f, unsigned n)
 }
 
 /*
- * When MSI-X was off on the host QEMU signals vectors itself, to be sure.  The
- * messages come from its main loop, which has gone round in between when it
- * answers for the second time.
+ * Take what nobody has fired, or has been told of already: when MSI-X was off
+ * on the host QEMU signals vectors itself, to be sure.
  */
-static void settle(Faulty *f)
-{
-    unsigned i;
-
-    for (i = 0; i < 3; i++) {
-        qmsix_testdev_read(f->d, MSIX_TESTDEV_STATUS);
-    }
-}
-
-/* Take what nobody has fired, or has been told of already */
 static void drain(Faulty *f)
 {
-    settle(f);
+    qvfio_fence(f->d);
     qmsix_testdev_take_all(f->d, NULL);
 }
 
@@ -209,16 +195,6 @@ static void check(Faulty *f)
     }
 }
 
-static void wait_for_pending(Faulty *f, unsigned n)
-{
-    gint64 end = g_get_monotonic_time() + PATIENCE_S * G_USEC_PER_SEC;
-
-    while (!qmsix_testdev_pending(f->d, n)) {
-        g_assert_cmpint(g_get_monotonic_time(), <, end);
-        g_usleep(100);
-    }
-}
-
 static void mask_and_unmask(Faulty *f, unsigned n)
 {
     bool fire = !(f->refused & BIT_ULL(n));
@@ -226,7 +202,8 @@ static void mask_and_unmask(Faulty *f, unsigned n)
     qmsix_testdev_mask(f->d, n);
     if (fire) {
         qmsix_testdev_fire(f->d, n);
-        wait_for_pending(f, n);
+        g_assert_true(qmsix_testdev_eventually(f->d, n,
+                                               qmsix_testdev_pending));
     }
     unmask(f, n);
     if (fire) {
@@ -425,19 +402,6 @@ static uint64_t outstanding(Faulty *f)
     return qmsix_testdev_read(f->d, MSIX_TESTDEV_OUTSTANDING) & ALL_USED;
 }
 
-static bool arrives(Faulty *f, unsigned n)
-{
-    gint64 end = g_get_monotonic_time() + PATIENCE_S * G_USEC_PER_SEC;
-
-    while (!qmsix_testdev_take(f->d, n)) {
-        if (g_get_monotonic_time() > end) {
-            return false;
-        }
-        g_usleep(100);
-    }
-    return true;
-}
-
 /* The guest gets an interrupt of each of these that has fired */
 static void assert_told(Faulty *f, uint64_t vectors)
 {
@@ -446,7 +410,7 @@ static void assert_told(Faulty *f, uint64_t vectors)
 
     for (n = 0; n < USED; n++) {
         if (fired & BIT_ULL(n)) {
-            if (!arrives(f, n)) {
+            if (!qmsix_testdev_eventually(f->d, n, qmsix_testdev_take)) {
                 g_test_message("vector %u", n);
                 g_assert_not_reached();
             }
@@ -836,7 +800,7 @@ static uint64_t grow_and_recover(Faulty *f, const char *fault)
     refused = f->refused;
     assert_told(f, ALL_HAD & ~refused);
     /* QEMU may have told of the others as well */
-    settle(f);
+    qvfio_fence(f->d);
     for (n = 0; n < HAD; n++) {
         if (qmsix_testdev_take(f->d, n)) {
             qmsix_testdev_ack(f->d, n);
@@ -930,7 +894,8 @@ static void test_grow_masked(void)
         assert_told(&f, ALL_HAD & ~masked);
         for (n = 0; n < HAD; n++) {
             if (masked & BIT_ULL(n)) {
-                wait_for_pending(&f, n);
+                g_assert_true(qmsix_testdev_eventually(f.d, n,
+                                                       qmsix_testdev_pending));
                 g_assert_false(qmsix_testdev_take(f.d, n));
                 unmask(&f, n);
             }
@@ -1209,9 +1174,7 @@ static void test_pending_volatile(void)
         g_assert_true(qmsix_testdev_pending(f.d, v));
 
         unmask(&f, v);
-        if (!arrives(&f, v)) {
-            g_assert_not_reached();
-        }
+        g_assert_true(qmsix_testdev_eventually(f.d, v, qmsix_testdev_take));
         qmsix_testdev_ack(f.d, v);
         /* twice is once too often, but no harm; it comes to an end */
         drain(&f);

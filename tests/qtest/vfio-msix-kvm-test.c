@@ -583,7 +583,7 @@ static char *ioapic_lines(Logged *l)
 
 static void await_ioapic(Logged *l, bool up)
 {
-    gint64 end = g_get_monotonic_time() + 30 * G_USEC_PER_SEC;
+    gint64 end = qmsix_testdev_patience_end();
 
     while (true) {
         g_autofree char *lines = ioapic_lines(l);

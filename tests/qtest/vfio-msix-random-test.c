@@ -31,9 +31,6 @@
 #include "qapi/qmp/qdict.h"
 #include "standard-headers/linux/pci_regs.h"
 
-/* For what must come: only a test that is about to fail waits that long */
-#define PATIENCE_S 30
-
 /* Operations: on the simulated host, and where each costs a VM exit or two */
 #define OPS_SIMULATED 100000
 #define OPS_OTHER 5000
@@ -202,11 +199,6 @@ static G_NORETURN void G_GNUC_PRINTF(2, 3) broken(int line, const char *format,
         }                                       \
     } while (0)
 
-static gint64 deadline(void)
-{
-    return g_get_monotonic_time() + PATIENCE_S * G_USEC_PER_SEC;
-}
-
 static unsigned below(GRand *rand, unsigned n)
 {
     return g_rand_int(rand) % n;
@@ -370,7 +362,7 @@ static void take_all(Guest *g)
 static void await(Guest *g, unsigned n)
 {
     Vector *v = &g->v[n];
-    gint64 end = deadline();
+    gint64 end = qmsix_testdev_patience_end();
 
     while (v->must && !is_masked(g, v)) {
         take(g, n);
@@ -391,7 +383,7 @@ static bool is_pending(Guest *g, unsigned n)
 static void await_pending(Guest *g, unsigned n)
 {
     Vector *v = &g->v[n];
-    gint64 end = deadline();
+    gint64 end = qmsix_testdev_patience_end();
 
     if (!g->on || !is_masked(g, v) || !v->used || !v->must) {
         return;
@@ -1244,7 +1236,7 @@ static void assert_works(Hostile *h)
     qmsix_testdev_enable(d, true);
     h->enables++;
     for (n = 0; n < d->vectors; n += step) {
-        gint64 end = deadline();
+        gint64 end = qmsix_testdev_patience_end();
 
         note(h->op, "unmask and fire %u", n);
         qmsix_testdev_unmask(d, n);

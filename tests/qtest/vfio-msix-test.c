@@ -21,9 +21,6 @@
 #include "qapi/qmp/qdict.h"
 #include "standard-headers/linux/pci_regs.h"
 
-/* For what must come: only a test that is about to fail waits that long */
-#define PATIENCE_S 30
-
 /* Vectors unmasked where many are wanted; the device may have more */
 #define MANY 64
 
@@ -55,11 +52,6 @@ static bool need_dynamic_host(void)
         g_test_skip("the host cannot add single MSI-X vectors");
     }
     return dynamic;
-}
-
-static gint64 patience_end(void)
-{
-    return g_get_monotonic_time() + PATIENCE_S * G_USEC_PER_SEC;
 }
 
 /* The vector delivers an interrupt */
@@ -915,7 +907,7 @@ static void test_message_changed(void)
         /* vectors 2, 3 and 4 lend their words to vector 2 in turn */
         unsigned old = 2 + round % 3, new = 2 + (round + 1) % 3;
         uint32_t data = 0x1000 + round;
-        gint64 end = patience_end();
+        gint64 end = qmsix_testdev_patience_end();
 
         qmsix_testdev_mask(d, 2);
         qmsix_testdev_set_message(d, 2,
@@ -1209,7 +1201,7 @@ static void test_hotplug(void)
                                        20);
         }
         qmsix_account_start(&a);
-        end = patience_end();
+        end = qmsix_testdev_patience_end();
         for (i = 0; i < 20; i++) {
             while (!qmsix_account_service(&a)) {
                 g_assert_cmpint(g_get_monotonic_time(), <, end);
@@ -1278,7 +1270,7 @@ static void test_two_devices(void)
             qmsix_testdev_fire(&d2, n);
             qmsix_account_service(&a);
         }
-        end = patience_end();
+        end = qmsix_testdev_patience_end();
         while (qmsix_testdev_read(&d2, MSIX_TESTDEV_RAISED) !=
                qmsix_testdev_read(&d2, MSIX_TESTDEV_ACKED)) {
             g_assert_cmpint(g_get_monotonic_time(), <, end);

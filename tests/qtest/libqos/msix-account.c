@@ -9,9 +9,6 @@
 #include "qemu/host-utils.h"
 #include "msix-account.h"
 
-/* For what must come: only a test that is about to fail waits that long */
-#define PATIENCE_S 30
-
 /* What may still be on its way when nothing is outstanding can only be extra */
 #define EXTRA_WAIT_US (100 * 1000)
 
@@ -91,7 +88,7 @@ unsigned qmsix_account_service(QMsixAccount *a)
 void qmsix_account_await_raised(QMsixAccount *a, unsigned first,
                                 unsigned count)
 {
-    gint64 end = g_get_monotonic_time() + PATIENCE_S * G_USEC_PER_SEC;
+    gint64 end = qmsix_testdev_patience_end();
     unsigned n;
 
     for (n = first; n < first + count; n++) {

@@ -10,9 +10,6 @@
 #include "msix-testdev.h"
 #include "standard-headers/linux/pci_regs.h"
 
-/* For what must come: only a test that is about to fail waits that long */
-#define PATIENCE_S 30
-
 void qmsix_testdev_init(QMsixTestdev *d, QPCIDevice *dev,
                         QGuestAllocator *alloc)
 {
@@ -225,10 +222,15 @@ bool qmsix_testdev_take(QMsixTestdev *d, unsigned n)
     return true;
 }
 
+gint64 qmsix_testdev_patience_end(void)
+{
+    return g_get_monotonic_time() + QMSIX_TESTDEV_PATIENCE_S * G_USEC_PER_SEC;
+}
+
 bool qmsix_testdev_eventually(QMsixTestdev *d, unsigned n,
                               bool (*condition)(QMsixTestdev *d, unsigned n))
 {
-    gint64 end = g_get_monotonic_time() + PATIENCE_S * G_USEC_PER_SEC;
+    gint64 end = qmsix_testdev_patience_end();
 
     while (!condition(d, n)) {
         if (g_get_monotonic_time() > end) {

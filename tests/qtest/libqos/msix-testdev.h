@@ -24,6 +24,9 @@
 #include "libqos-malloc.h"
 #include "hw/misc/msix-testdev-regs.h"
 
+/* For what must come: only a test that is about to fail waits that long */
+#define QMSIX_TESTDEV_PATIENCE_S 30
+
 /**
  * QMsixTestdev:
  * @qts: the QEMU under test
@@ -262,6 +265,13 @@ uint32_t qmsix_testdev_message(QMsixTestdev *d, unsigned n);
  * Returns: true if a message has come since it was last taken
  */
 bool qmsix_testdev_take(QMsixTestdev *d, unsigned n);
+
+/**
+ * qmsix_testdev_patience_end:
+ *
+ * Returns: until when to wait for what must come, by g_get_monotonic_time()
+ */
+gint64 qmsix_testdev_patience_end(void);
 
 /**
  * qmsix_testdev_eventually:

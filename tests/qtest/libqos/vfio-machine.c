@@ -9,9 +9,6 @@
 #include "vfio-host.h"
 #include "vfio-machine.h"
 
-/* For what must come: only a test that is about to fail waits that long */
-#define PATIENCE_S 30
-
 /* Any free slot of the root bus */
 #define SLOT 4
 
@@ -243,7 +240,7 @@ unsigned qvfio_machine_listeners(QVfioMachine *m, const char *listener)
 
 void qvfio_machine_await_kvm(QVfioMachine *m, unsigned count)
 {
-    gint64 end = g_get_monotonic_time() + PATIENCE_S * G_USEC_PER_SEC;
+    gint64 end = qmsix_testdev_patience_end();
 
     while (qvfio_machine_has_stats(m) &&
            qvfio_machine_listeners(m, "kvm") < count) {
