@@ -729,18 +729,6 @@ static void measure_timeline(Bench *b, GString *out)
     stop_mapped(&p);
 }
 
-static unsigned number_or_die(const char *option, const char *text)
-{
-    guint64 value;
-    GError *err = NULL;
-
-    if (!g_ascii_string_to_unsigned(text, 10, 1, 1000000, &value, &err)) {
-        fprintf(stderr, "vfio-msix-bench: --%s: %s\n", option, err->message);
-        exit(2);
-    }
-    return value;
-}
-
 static GArray *numbers_or_die(const char *option, const char *text)
 {
     g_auto(GStrv) words = g_strsplit(text, ",", -1);
@@ -748,7 +736,7 @@ static GArray *numbers_or_die(const char *option, const char *text)
     char **word;
 
     for (word = words; *word; word++) {
-        unsigned n = number_or_die(option, *word);
+        unsigned n = qvfio_number_or_die(option, *word);
 
         g_array_append_val(numbers, n);
     }
@@ -788,10 +776,10 @@ int main(int argc, char **argv)
             b.sizes = numbers_or_die("sizes", optarg);
             break;
         case 'r':
-            b.repeat = number_or_die("repeat", optarg);
+            b.repeat = qvfio_number_or_die("repeat", optarg);
             break;
         case 'l':
-            latency = number_or_die("latency", optarg);
+            latency = qvfio_number_or_die("latency", optarg);
             break;
         case 't':
             timeline = true;

@@ -233,18 +233,6 @@ static char *figures(const Growth *g, const QMsixAccount *a, bool dynamic)
                            (us[(n - 1) / 2] + us[n / 2]) / 2, us[n - 1]);
 }
 
-static unsigned number_or_die(const char *option, const char *text)
-{
-    guint64 value;
-    GError *err = NULL;
-
-    if (!g_ascii_string_to_unsigned(text, 10, 1, 1000000, &value, &err)) {
-        fprintf(stderr, "vfio-msix-growth: --%s: %s\n", option, err->message);
-        exit(2);
-    }
-    return value;
-}
-
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
@@ -272,16 +260,16 @@ int main(int argc, char **argv)
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (c) {
         case 'v':
-            g.vectors = number_or_die("vectors", optarg);
+            g.vectors = qvfio_number_or_die("vectors", optarg);
             break;
         case 'r':
-            g.rounds = number_or_die("rounds", optarg);
+            g.rounds = qvfio_number_or_die("rounds", optarg);
             break;
         case 'p':
-            g.period = number_or_die("period", optarg);
+            g.period = qvfio_number_or_die("period", optarg);
             break;
         case 'u':
-            g.per_unmask = number_or_die("per-unmask", optarg);
+            g.per_unmask = qvfio_number_or_die("per-unmask", optarg);
             break;
         case 'j':
             json = optarg;

@@ -304,6 +304,19 @@ char *qvfio_temporary_file(void)
     return path;
 }
 
+unsigned qvfio_number_or_die(const char *option, const char *text)
+{
+    guint64 value;
+    GError *err = NULL;
+
+    if (!g_ascii_string_to_unsigned(text, 10, 1, 1000000, &value, &err)) {
+        fprintf(stderr, "%s: --%s: %s\n", program_invocation_short_name, option,
+                err->message);
+        exit(2);
+    }
+    return value;
+}
+
 char **qvfio_stderr_lines(const char *path)
 {
     g_autofree char *text = NULL;

@@ -215,6 +215,18 @@ void qvfio_assert_intx_works(QMsixTestdev *d);
 char *qvfio_temporary_file(void);
 
 /**
+ * qvfio_number_or_die:
+ * @option: an option that the program has been given, without its hyphens
+ * @text: its argument
+ *
+ * For programs that measure, and have options of their own.
+ *
+ * Returns: the number, from one to a million.  Anything else ends the program
+ * with a message and exit status 2.
+ */
+unsigned qvfio_number_or_die(const char *option, const char *text);
+
+/**
  * qvfio_stderr_lines:
  * @path: as returned by qvfio_temporary_file(), where QEMU's messages go
  *
