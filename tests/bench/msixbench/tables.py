@@ -186,8 +186,9 @@ def all_tables(view: View) -> list[Table]:
 DOCUMENTED = ("new-sum-qemu", "new-sum-kvm", "new-slowest-qemu", "new-guest",
               "nothing-qemu", "mask-qemu", "mask-kvm", "mask-guest",
               "mask-often-guest", "fmask-qemu", "fmask-kvm", "enable-qemu",
-              "disable-qemu", "disable-kvm", "latency-qemu", "irqfd-guest",
-              "memory-qemu", "growth", "calls")
+              "enable-kvm", "disable-qemu", "disable-kvm", "reset-qemu",
+              "reset-kvm", "latency-qemu", "irqfd-guest", "memory-qemu",
+              "growth", "calls")
 
 
 def into_rst(view: View, old: str) -> str:
