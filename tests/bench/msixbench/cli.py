@@ -60,8 +60,8 @@ def _parser() -> argparse.ArgumentParser:
                         help="measure nothing; tables and page of a "
                              "report.json (default: the last one)")
     parser.add_argument("--rst", metavar="FILE", type=Path,
-                        help="with --show: put the tables into this file, "
-                             "which is docs/performance.rst")
+                        help="with --show: put the tables of a whole run into "
+                             "this file, which is docs/performance.rst")
     parser.add_argument("--keep", action="store_true",
                         help="keep the run's folder also after success")
     common.add_host(parser)

@@ -182,7 +182,7 @@ def all_tables(view: View) -> list[Table]:
     return [table for table in found if table and table.rows]
 
 
-# What docs/performance.rst has beside the targets.
+# What docs/performance.rst has beside the targets; none may be missing.
 DOCUMENTED = ("new-sum-qemu", "new-sum-kvm", "new-slowest-qemu", "new-guest",
               "nothing-qemu", "mask-qemu", "mask-kvm", "mask-guest",
               "mask-often-guest", "fmask-qemu", "fmask-kvm", "enable-qemu",
@@ -191,21 +191,50 @@ DOCUMENTED = ("new-sum-qemu", "new-sum-kvm", "new-slowest-qemu", "new-guest",
               "growth", "calls")
 
 
+def unfit(view: View) -> str | None:
+    """Why the docs cannot show the report: they speak of a whole run."""
+    run, whole = view.report, plan.Extent()
+    for reason, wrong in (
+            ("the run was ended before its end", not run["complete"]),
+            ("something was not measured", bool(run["problems"])),
+            ("it is of a quick run", run["quick"]),
+            ("the clock was not counted", run["clock"] != "counted"),
+            (f"less than {whole.rounds} rounds", run["rounds"] < whole.rounds),
+            ("not all sizes", not set(whole.sizes) <= set(view.sizes)),
+            ("not all kernels", not set(whole.kernels) <= set(view.kernels))):
+        if wrong:
+            return reason
+    return None
+
+
+def _run(view: View) -> str:
+    """When and of what the figures are."""
+    run = view.report
+    kernels = " and ".join(view.report["kernels"].values())
+    return (f"Of {run['began']}: {run['rounds']} rounds on each kernel\n"
+            f"({kernels}), in {run['minutes']:.0f} minutes.\n")
+
+
 def into_rst(view: View, old: str) -> str:
-    """The text with its tables, between marks, replaced by the report's."""
+    """The text with what is between marks replaced by the report's."""
+    reason = unfit(view)
     shown = {table.name: table for table in all_tables(view)}
-    parts = {"targets": [rst(shown["targets"])], "figures": []}
+    missing = [name for name in DOCUMENTED if name not in shown]
+    if reason or missing:
+        raise ValueError("the report is not fit for it: " + (
+            reason or f"there is no table {', '.join(missing)}"))
+    parts = {"targets": [rst(shown["targets"]) + "\n"], "run": [_run(view)],
+             "figures": []}
     for name in DOCUMENTED:
-        if name in shown:
-            title = shown[name].title
-            parts["figures"].append(f"{title[0].upper()}{title[1:]}:\n\n"
-                                    f"{rst(shown[name])}")
-    for name, tables in parts.items():
+        title = shown[name].title
+        parts["figures"].append(f"{title[0].upper()}{title[1:]}:\n\n"
+                                f"{rst(shown[name])}\n")
+    for name, texts in parts.items():
         begin, end = f".. {name}\n", f".. end of {name}\n"
         if old.count(begin) != 1 or old.count(end) != 1:
             raise ValueError(f"there are no marks for {name}")
-        old = "\n".join((old[:old.index(begin)] + begin, *(
-            f"{table}\n" for table in tables), old[old.index(end):]))
+        old = "\n".join((old[:old.index(begin)] + begin, *texts,
+                         old[old.index(end):]))
     return old
 
 
