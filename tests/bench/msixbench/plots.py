@@ -79,42 +79,60 @@ class Drawn:
     who: list[str]
 
 
-def dots(view: View, rows: list[tuple[str, dict[str, dict[str, Any] | None]]],
-         unit: str, name: str, log: bool = True,
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A case, and the figures of all who are in it."""
+
+    label: str
+    kernel: str
+    cells: dict[str, dict[str, Any] | None]
+
+
+def log_scale(least: float) -> tuple[str, dict[str, Any]]:
+    """A scale that has the least value on it: what remains when the time of an
+    access that does nothing is taken off may be nothing or less."""
+    return ("log", {}) if least > 0 else ("symlog", {"linthresh": 1})
+
+
+def dots(view: View, rows: list[Row], unit: str, name: str, log: bool = True,
          marks: list[float | None] | None = None) -> Drawn | None:
     """A row for each case, a dot with its spread for each who is in it, and a
     stroke at the row's mark."""
     seen = [who for who in plan.EVERYBODY
-            if any(cells.get(who) for _, cells in rows)]
+            if any(row.cells.get(who) for row in rows)]
     if not seen:
         return None
     figure, axes = pyplot.subplots(
         figsize=(WIDTH, 0.7 + 0.42 * len(rows)))
-    for y, (_, cells) in enumerate(rows):
+    least = float("inf")
+    for y, row in enumerate(rows):
         for offset, who in enumerate(seen):
-            cell = cells.get(who)
-            if not cell or (log and cell["median"] <= 0):
+            cell = row.cells.get(who)
+            if not cell:
                 continue
+            least = min(least, cell["low"])
             at = y + (offset - (len(seen) - 1) / 2) * 0.17
-            axes.plot([max(cell["low"], 1e-3) if log else cell["low"],
-                       cell["high"]], [at, at], color=COLOURS[who],
-                      linewidth=2, alpha=0.5)
+            axes.plot([cell["low"], cell["high"]], [at, at],
+                      color=COLOURS[who], linewidth=2, alpha=0.5)
             axes.plot(cell["median"], at, MARKERS[who], color=COLOURS[who],
                       markersize=4.5)
     for y, mark in enumerate(marks or []):
         if mark is not None:
             axes.plot([mark, mark], [y - 0.4, y + 0.4], color=INK,
                       linewidth=1.2)
-    axes.set_yticks(range(len(rows)), [label for label, _ in rows])
+    axes.set_yticks(range(len(rows)), [row.label for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.grid(axis="y", visible=False)
     if log:
-        axes.set_xscale("log")
+        scale, more = log_scale(least)
+        axes.set_xscale(scale, **more)
         low, high = axes.get_xlim()
-        axes.xaxis.set_major_locator(LogLocator(
-            subs=(1.0,) if high > 50 * low else (1.0, 2.0, 5.0), numticks=8))
+        if low > 0:
+            axes.xaxis.set_major_locator(LogLocator(
+                subs=(1.0,) if high > 50 * low else (1.0, 2.0, 5.0),
+                numticks=8))
         axes.xaxis.set_minor_formatter(NullFormatter())
-    else:
+    elif least >= 0:
         axes.set_xlim(left=0)
     axes.xaxis.set_major_formatter(FuncFormatter(plain))
     axes.set_xlabel(unit + (", logarithmic" if log else ""))
@@ -122,8 +140,7 @@ def dots(view: View, rows: list[tuple[str, dict[str, dict[str, Any] | None]]],
 
 
 def cases(view: View, question: str, modes: tuple[str, ...],
-          sizes: tuple[int, ...] | None = None,
-          ) -> list[tuple[str, dict[str, dict[str, Any] | None]]]:
+          sizes: tuple[int, ...] | None = None) -> list[Row]:
     """Rows for dots(): each mode, kernel and number of vectors."""
     rows = []
     for mode in modes:
@@ -136,7 +153,8 @@ def cases(view: View, question: str, modes: tuple[str, ...],
                 if any(cells.values()):
                     words = [NAMES[mode]] if len(modes) > 1 else []
                     words += [str(n)] if n else []
-                    rows.append((", ".join([*words, kernel]), cells))
+                    rows.append(Row(", ".join([*words, kernel]), kernel,
+                                    cells))
     return rows
 
 
@@ -149,6 +167,8 @@ def growth(view: View, mode: str) -> Drawn | None:
             if any(curves[kernel, who] for kernel in view.kernels)]
     if not any(who != plan.FLOOR for who in seen):
         return None
+    scale, more = log_scale(min(min(curve) for curve in curves.values()
+                                if curve))
     figure, all_axes = pyplot.subplots(
         len(view.kernels), 1, squeeze=False, sharex=True, sharey=True,
         figsize=(WIDTH, 0.7 + 2.1 * len(view.kernels)))
@@ -156,11 +176,9 @@ def growth(view: View, mode: str) -> Drawn | None:
         for who in seen:
             curve = curves[kernel, who]
             if curve:
-                # What is less than nothing is a matter of noise.
-                axes.plot(range(1, len(curve) + 1),
-                          [max(us, 1.0) for us in curve], color=COLOURS[who],
-                          linewidth=1.2)
-        axes.set_yscale("log")
+                axes.plot(range(1, len(curve) + 1), curve,
+                          color=COLOURS[who], linewidth=1.2)
+        axes.set_yscale(scale, **more)
         axes.yaxis.set_major_formatter(FuncFormatter(plain))
         axes.set_title(f"host with Linux {kernel}")
         axes.set_ylabel("µs")
@@ -259,18 +277,27 @@ def _modes(view: View, question: str) -> tuple[str, ...]:
     return tuple(mode for mode in MODES if view.vectors(question, mode))
 
 
-def masks(view: View, question: str) -> Drawn | None:
-    """Times of a mask and an unmask, beside two accesses that do nothing."""
-    rows, marks = [], []
+def mask_rows(view: View,
+              question: str) -> tuple[list[Row], list[float | None]]:
+    """Rows, and what two accesses take in each that do nothing."""
+    rows: list[Row] = []
+    marks: list[float | None] = []
     for mode in _modes(view, question):
         sizes = view.vectors(question, mode)
         # The smallest and the largest number show that it does not matter.
         for n in dict.fromkeys((sizes[0], sizes[-1])):
-            for row, kernel in zip(cases(view, question, (mode,), (n,)),
-                                   view.kernels):
-                nothing = view.median("nothing", mode, kernel, plan.PATCHED, n)
-                rows.append((f"{NAMES[mode]}, {row[0]}", row[1]))
+            for row in cases(view, question, (mode,), (n,)):
+                nothing = view.median("nothing", mode, row.kernel,
+                                      plan.PATCHED, n)
+                rows.append(dataclasses.replace(
+                    row, label=f"{NAMES[mode]}, {row.label}"))
                 marks.append(2 * nothing if nothing else None)
+    return rows, marks
+
+
+def masks(view: View, question: str) -> Drawn | None:
+    """Times of a mask and an unmask, beside two accesses that do nothing."""
+    rows, marks = mask_rows(view, question)
     return dots(view, rows, "µs", question, marks=marks)
 
 
