@@ -17,6 +17,7 @@ from vmlab.outer import Outer
 from vmlab.plan import Job
 from vmlab.progress import Progress
 from vmlab.run import RunFolder
+from vmlab.tap import STATUS_TIMEOUT
 
 from . import figures, plan, raw
 from .figures import Figures, Problem
@@ -53,6 +54,29 @@ def newer_qemu(folder: Path, note: Callable[[str], None]) -> Path:
     return script
 
 
+def failure(status: int, limit: float, log: Path) -> str | None:
+    """Why a program is said to have failed; None if it has not."""
+    if status == 0:
+        return None
+    said = last_lines(log, 1)
+    return (f"timed out after {limit:.0f} s" if status == STATUS_TIMEOUT
+            else f"ended with status {status}") + (
+                f": {said[0]}" if said else "")
+
+
+def run_outside(command: list[str], environment: dict[str, str], log: Path,
+                limit: float) -> str | None:
+    """Runs a program on this machine, and returns what is wrong."""
+    with log.open("wb") as file:
+        try:
+            status = subprocess.run(
+                command, stdin=subprocess.DEVNULL, stdout=file, stderr=file,
+                check=False, timeout=limit, env=environment).returncode
+        except subprocess.TimeoutExpired:
+            status = STATUS_TIMEOUT
+    return failure(status, limit, log)
+
+
 class Collector:
     """Figures and problems of a run."""
 
@@ -70,14 +94,14 @@ class Collector:
         self.figures.problems.append(found)
         self.progress.line(f"      NOT MEASURED: {found}")
 
-    def _take(self, kernel: Kernel, task: plan.Task, ended: Ended) -> None:
+    def _take(self, kernel: Kernel, task: plan.Task, limit: int,
+              ended: Ended) -> None:
         kind = task.kind + (f" {task.vectors}" if task.vectors else "")
-        if ended.status != 0:
-            said = last_lines(ended.folder / "stderr", 1)
+        reason = failure(ended.status, limit * self.scale,
+                         ended.folder / "stderr")
+        if reason:
             self.problem(kernel.name, task.who, kind,
-                         f"ended with status {ended.status}"
-                         + (f": {said[0]}" if said else "")
-                         + f" (logs: {ended.folder})")
+                         f"{reason} (logs: {ended.folder})")
             return
         try:
             text = (ended.folder / plan.FILE).read_text(encoding="utf-8")
@@ -93,7 +117,7 @@ class Collector:
 
         def listener(job: Job, ended: Ended | None) -> None:
             if ended is not None:
-                self._take(kernel, left.pop(job.name), ended)
+                self._take(kernel, left.pop(job.name), job.timeout, ended)
 
         def lost(reason: str) -> None:
             for who, kind in dict.fromkeys((task.who, task.kind)
@@ -119,22 +143,15 @@ class Collector:
                 self.progress.status(f"[simulated {personality}] {who}")
                 out = place / f"{personality}-{who}.json"
                 command = planner.simulated(personality, who, out, kvm)
-                with (place / f"{personality}-{who}.log").open("wb") as log:
-                    try:
-                        status = subprocess.run(
-                            command, stdin=subprocess.DEVNULL, stdout=log,
-                            stderr=log, check=False, timeout=900 * self.scale,
-                            env=dict(os.environ, VFIO_MSIX_BUILD=str(
-                                planner.build), QTEST_QEMU_BINARY=str(
-                                    planner.qemus[who]))).returncode
-                    except subprocess.TimeoutExpired:
-                        status = -1
+                reason = run_outside(
+                    command, dict(os.environ,
+                                  VFIO_MSIX_BUILD=str(planner.build),
+                                  QTEST_QEMU_BINARY=str(planner.qemus[who])),
+                    place / f"{personality}-{who}.log",
+                    plan.SIMULATED_LIMIT * self.scale)
                 kernel = f"{personality} (simulated)"
-                if status != 0:
-                    said = last_lines(place / f"{personality}-{who}.log", 1)
-                    self.problem(kernel, who, plan.CALLS,
-                                 f"ended with status {status}"
-                                 + (f": {said[0]}" if said else ""))
+                if reason:
+                    self.problem(kernel, who, plan.CALLS, reason)
                     continue
                 try:
                     data = raw.parse(out.read_text(encoding="utf-8"))

@@ -36,6 +36,7 @@ GUEST_RUNNER = "tests/bench/guest-latency"
 LOG_LIBRARY = "build/libvfio-log.so"
 FILE = "figures.json"
 GUEST_KERNEL = "6.12"
+SIMULATED_LIMIT = 900           # seconds, for what hangs
 
 TIMELINE_VECTORS = 16
 GUEST_VECTORS = 32
