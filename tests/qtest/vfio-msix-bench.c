@@ -250,6 +250,7 @@ static void mask_and_unmask(Bench *b, unsigned n)
         qmsix_testdev_unmask(b->d, 0);
     }
     end(b);
+    await_listeners(b, n);
     end_count(b);
 }
 

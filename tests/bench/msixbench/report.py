@@ -146,10 +146,8 @@ class View:
         return None
 
     def calls(self, kernel: str, who: str, what: str,
-              vectors: int) -> dict[str, Any] | None:
-        """The first that were counted: later ones are the same again."""
-        for calls in self.report["calls"]:
-            if (calls["kernel"], calls["who"], calls["what"],
-                    calls["vectors"]) == (kernel, who, what, vectors):
-                return dict(calls)
-        return None
+              vectors: int) -> list[dict[str, Any]]:
+        """All that were counted, of each time that it was done."""
+        return [calls for calls in self.report["calls"]
+                if (calls["kernel"], calls["who"], calls["what"],
+                    calls["vectors"]) == (kernel, who, what, vectors)]

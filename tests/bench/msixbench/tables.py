@@ -110,6 +110,12 @@ STATE_KEYS = ("eventfds", "host_vectors")
 STATED = ("grow", "enable", "sparse", "sparse-enable")
 
 
+def between(counts: list[int]) -> str:
+    """The count of all, or the least and the most."""
+    low, high = min(counts), max(counts)
+    return str(low) if low == high else f"{low}–{high}"
+
+
 def calls_table(view: View) -> Table | None:
     """Calls to the host; what is the same for all is not repeated."""
     places: list[tuple[str, int]] = []
@@ -128,7 +134,7 @@ def calls_table(view: View) -> Table | None:
             for who in plan.EVERYBODY:
                 calls = view.calls(kernel, who, what, n)
                 if calls:
-                    cells.append("/".join(str(calls[key])
+                    cells.append("/".join(between([c[key] for c in calls])
                                           for key in keys))
                 else:
                     cells.append(_missing(view, kernel, who, plan.CALLS))
