@@ -27,6 +27,7 @@
 #include <inttypes.h>
 #include <linux/pci_regs.h>
 #include <linux/vfio.h>
+#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -324,21 +325,6 @@ static void one_time(const char *what, unsigned n, int64_t ns)
     end_times(ns);
 }
 
-static int64_t memory(void)
-{
-    FILE *status = fopen("/proc/self/status", "r");
-    char line[256];
-    int64_t kib = -1;
-
-    while (status && fgets(line, sizeof(line), status)) {
-        if (sscanf(line, "RssAnon: %" SCNd64, &kib) == 1) {
-            fclose(status);
-            return kib * 1024;
-        }
-    }
-    errx(1, "/proc/self/status says nothing about memory");
-}
-
 static unsigned host_vectors(void)
 {
     char path[600];
@@ -412,22 +398,9 @@ static void measure_size(unsigned n)
 
 static void measure(const unsigned *sizes, unsigned nr_sizes, unsigned repeat)
 {
-    int64_t before, used[MAX_SIZES], start;
-    static int64_t times[MAX_VECTORS];
     unsigned round, i;
     FILE *real = out;
-
-    /* stdio's buffer and the like are not of any vector */
-    enable_empty();
-    disable();
-    before = memory();
-    for (i = 0; i < nr_sizes; i++) {
-        enable_empty();
-        grow(sizes[i], times);
-        used[i] = memory() - before;
-        disable();
-        close_all(sizes[i]);
-    }
+    int64_t start;
 
     /* Code is read from its file when it is first run. */
     out = fopen("/dev/null", "w");
@@ -451,12 +424,43 @@ static void measure(const unsigned *sizes, unsigned nr_sizes, unsigned repeat)
             measure_size(sizes[i]);
         }
     }
-    fputs("], \"memory\": [", out);
-    for (i = 0; i < nr_sizes; i++) {
-        fprintf(out, "%s{\"vectors\": %u, \"bytes\": %" PRId64 "}",
-                i ? ", " : "", sizes[i], used[i]);
-    }
     fputs("]", out);
+}
+
+/* The heap in use with N vectors, of which no more is kept than the trigger */
+static size_t heap_in_use(unsigned n)
+{
+    int *triggers = calloc(n, sizeof(*triggers));
+    struct mallinfo2 heap;
+    unsigned i;
+
+    if (!triggers) {
+        err(1, "%u triggers", n);
+    }
+    for (i = 0; i < n; i++) {
+        triggers[i] = new_eventfd();
+    }
+    enable(n, triggers);
+    heap = mallinfo2();
+    disable();
+    for (i = 0; i < n; i++) {
+        close(triggers[i]);
+    }
+    free(triggers);
+    return heap.uordblks + heap.hblkhd;
+}
+
+static void measure_memory(const unsigned *sizes, unsigned nr_sizes)
+{
+    unsigned i, n = 0;
+    size_t one;
+
+    for (i = 0; i < nr_sizes; i++) {
+        n = sizes[i] > n ? sizes[i] : n;
+    }
+    one = heap_in_use(1);
+    fprintf(out, "\"memory\": {\"vectors\": %u, \"one\": %zu, \"all\": %zu}",
+            n, one, heap_in_use(n));
 }
 
 static void print_calls(const char *what, unsigned n, unsigned set_irqs,
@@ -602,7 +606,7 @@ static unsigned number(const char *text)
 static void usage(FILE *to, int status)
 {
     fputs("usage: vfio-msix-floor [--count] [--sizes N,...] [--repeat R]\n"
-          "                       [--latency COUNT] --json FILE\n"
+          "                       [--latency COUNT] [--memory] --json FILE\n"
           "\n"
           "The device is $VFIO_MSIX_TEST_DEVICE (host=...).  The options are\n"
           "those of vfio-msix-bench.\n", to);
@@ -616,13 +620,14 @@ int main(int argc, char **argv)
         { "sizes", required_argument, NULL, 's' },
         { "repeat", required_argument, NULL, 'r' },
         { "latency", required_argument, NULL, 'l' },
+        { "memory", no_argument, NULL, 'm' },
         { "json", required_argument, NULL, 'j' },
         { "help", no_argument, NULL, 'h' },
         { NULL, 0, NULL, 0 }
     };
     const char *property = getenv("VFIO_MSIX_TEST_DEVICE"), *json = NULL;
     unsigned sizes[MAX_SIZES] = { 8 }, nr_sizes = 1, repeat = 1, latency = 0;
-    bool counting = false;
+    bool counting = false, memory = false;
     unsigned i;
     char *part;
     int c;
@@ -646,6 +651,9 @@ int main(int argc, char **argv)
             break;
         case 'l':
             latency = number(optarg);
+            break;
+        case 'm':
+            memory = true;
             break;
         case 'j':
             json = optarg;
@@ -677,6 +685,8 @@ int main(int argc, char **argv)
     fprintf(out, "{\"dynamic\": %s, ", dynamic ? "true" : "false");
     if (latency) {
         measure_latency(latency);
+    } else if (memory) {
+        measure_memory(sizes, nr_sizes);
     } else if (counting) {
         count(sizes, nr_sizes);
     } else {

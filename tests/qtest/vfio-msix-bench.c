@@ -37,7 +37,7 @@ static void usage(FILE *out)
 {
     fputs(
 "usage: vfio-msix-bench [--kvm] [--count] [--sizes N,...] [--repeat R]\n"
-"                       [--latency COUNT] [--timeline] --json FILE\n"
+"                       [--latency COUNT] [--timeline] [--memory] --json FILE\n"
 "\n"
 "  --kvm            with KVM, whose vCPU is not run (default: TCG's)\n"
 "  --count          count calls to the host instead of timing\n"
@@ -47,9 +47,12 @@ static void usage(FILE *out)
 "                   memory, and nothing else\n"
 "  --timeline       note when interrupts arrive while vectors are unmasked, and\n"
 "                   nothing else\n"
+"  --memory         look at QEMU's heap with one vector in use and with the most\n"
+"                   of the numbers, and nothing else\n"
 "  --json FILE      write the figures there, see docs/performance.rst\n"
 "\n"
-"Environment: QTEST_QEMU_BINARY, VFIO_MSIX_TEST_DEVICE, VFIO_MSIX_TEST_PRELOAD\n",
+"Environment: QTEST_QEMU_BINARY, VFIO_MSIX_TEST_DEVICE, VFIO_MSIX_TEST_PRELOAD\n"
+"(the library that --count or --memory needs)\n",
           out);
 }
 
@@ -82,11 +85,6 @@ typedef struct Calls {
     int host_vectors;           /* afterwards */
 } Calls;
 
-typedef struct Memory {
-    unsigned vectors;
-    int64_t bytes;
-} Memory;
-
 typedef struct Bench {
     bool kvm;
     bool count;
@@ -102,7 +100,6 @@ typedef struct Bench {
 
     GArray *samples;            /* Sample, its index is the mark's value */
     GArray *calls;              /* Calls */
-    GArray *memory;             /* Memory */
     unsigned eventfds;          /* with MSI-X on, and no vector in use */
     Calls before;
 } Bench;
@@ -121,21 +118,6 @@ static void G_GNUC_PRINTF(1, 2) G_NORETURN die(const char *fmt, ...)
     va_end(ap);
     fputc('\n', stderr);
     exit(1);
-}
-
-/* Memory that is QEMU's alone: no files, no guest memory of a file */
-static int64_t qemu_memory(Bench *b)
-{
-    g_autofree char *path = NULL, *text = NULL;
-    const char *line;
-
-    path = g_strdup_printf("/proc/%d/status", b->m.pid);
-    line = g_file_get_contents(path, &text, NULL, NULL) ?
-        strstr(text, "RssAnon:") : NULL;
-    if (!line) {
-        die("%s says nothing about memory", path);
-    }
-    return g_ascii_strtoll(line + strlen("RssAnon:"), NULL, 10) * KiB;
 }
 
 static void end(Bench *b)
@@ -341,15 +323,9 @@ static void sparse(Bench *b, unsigned n)
     }
 }
 
-static void measure_size(Bench *b, unsigned n, int64_t memory)
+static void measure_size(Bench *b, unsigned n)
 {
-    Memory used = { .vectors = n };
-
     grow(b, n);
-    used.bytes = qemu_memory(b) - memory;
-    if (!b->count && b->warm) {
-        g_array_append_val(b->memory, used);
-    }
     mask_and_unmask(b, n);
     toggle_function_mask(b, n);
     disable_and_enable(b, n);
@@ -482,57 +458,128 @@ static void print_calls(Bench *b, GString *out)
     g_string_append(out, "]");
 }
 
-static void print_memory(Bench *b, GString *out)
-{
-    unsigned i;
-
-    g_string_append(out, "\"memory\": [");
-    for (i = 0; i < b->memory->len; i++) {
-        Memory *m = &g_array_index(b->memory, Memory, i);
-
-        g_string_append_printf(out, "%s{\"vectors\": %u, \"bytes\": %" PRId64
-                               "}", i ? ", " : "", m->vectors, m->bytes);
-    }
-    g_string_append(out, "]");
-}
-
 static void measure(Bench *b, GString *out)
 {
     unsigned round, i;
-    int64_t memory;
 
     b->samples = g_array_new(false, true, sizeof(Sample));
     b->calls = g_array_new(false, true, sizeof(Calls));
-    b->memory = g_array_new(false, true, sizeof(Memory));
     start(b, "");
     for (i = 0; i < b->sizes->len; i++) {
         if (g_array_index(b->sizes, unsigned, i) > b->d->vectors) {
             die("the device has %u vectors", b->d->vectors);
         }
     }
-    /* What MSI-X itself takes is no vector's, nor is what INTx gives back. */
+    /* What MSI-X itself takes is no vector's. */
     qmsix_testdev_enable(b->d, true);
     b->eventfds = qvfio_machine_eventfds(&b->m);
     qmsix_testdev_enable(b->d, false);
-    memory = qemu_memory(b);
     /* Code is read from its file when it is first run, and the heap grows. */
-    measure_size(b, g_array_index(b->sizes, unsigned, 0), memory);
+    measure_size(b, g_array_index(b->sizes, unsigned, 0));
     b->warm = true;
     for (round = 0; round < b->repeat; round++) {
         reset(b, 0);
         for (i = 0; i < b->sizes->len; i++) {
-            measure_size(b, g_array_index(b->sizes, unsigned, i), memory);
+            measure_size(b, g_array_index(b->sizes, unsigned, i));
         }
     }
     stop(b);
     if (!b->count) {
         read_log(b);
         print_times(b, out);
-        g_string_append(out, ", ");
-        print_memory(b, out);
     } else {
         print_calls(b, out);
     }
+}
+
+/*
+ * QEMU's heap, by what tests/bench/heap-log.c says of it
+ */
+
+/* Looks of 10 ms that show the same: QEMU frees some things later, by RCU */
+#define SAME_LOOKS 50
+
+static uint64_t settled_heap(const char *path)
+{
+    gint64 limit = qmsix_testdev_patience_end();
+    size_t seen = 0;
+
+    for (;;) {
+        g_autofree char *text = NULL;
+        g_auto(GStrv) lines = NULL;
+        size_t length, i, n;
+
+        if (!g_file_get_contents(path, &text, &length, NULL)) {
+            die("cannot read %s", path);
+        }
+        /* what was there before, and the line that is cut off at the start */
+        seen = seen ?: length;
+        lines = g_strsplit(text + seen, "\n", -1);
+        n = g_strv_length(lines);
+        n = n ? n - 1 : 0;      /* up to the last newline */
+        for (i = n; i > 1 && g_str_equal(lines[i - 1], lines[n - 1]); i--) {
+            if (n - i + 1 == SAME_LOOKS) {
+                return g_ascii_strtoull(lines[n - 1], NULL, 10);
+            }
+        }
+        if (g_get_monotonic_time() > limit) {
+            die("QEMU's heap does not settle");
+        }
+        g_usleep(100000);
+    }
+}
+
+/*
+ * Vectors are enabled together, as to add one means something else to each QEMU
+ * and host.  MSI-X goes off and on before with the one, so that all but the
+ * others is there twice.
+ */
+static void measure_memory(Bench *b, GString *out)
+{
+    const char *library = getenv("VFIO_MSIX_TEST_PRELOAD");
+    const char *old_preload = getenv("LD_PRELOAD");
+    g_autofree char *preload = g_strjoin(":", library ?: "", old_preload, NULL);
+    g_autofree char *heap = qvfio_temporary_file();
+    uint64_t one = 0, all;
+    unsigned i, n = 0;
+
+    if (!library || !*library) {
+        die("VFIO_MSIX_TEST_PRELOAD is not set");
+    }
+    for (i = 0; i < b->sizes->len; i++) {
+        n = MAX(n, g_array_index(b->sizes, unsigned, i));
+    }
+    g_setenv("LD_PRELOAD", preload, true);
+    g_setenv("HEAP_LOG", heap, true);
+    /* What is kept back for the next who asks would count as in use. */
+    g_setenv("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0", true);
+    g_setenv("G_SLICE", "always-malloc", true);
+    start(b, "");
+    if (n < 2 || n > b->d->vectors) {
+        die("the device has %u vectors, and more than one is needed",
+            b->d->vectors);
+    }
+    qmsix_testdev_unmask(b->d, 0);
+    for (i = 0; i < 2; i++) {
+        qmsix_testdev_enable(b->d, true);
+        one = settled_heap(heap);
+        qmsix_testdev_enable(b->d, false);
+    }
+    for (i = 1; i < n; i++) {
+        qmsix_testdev_unmask(b->d, i);
+    }
+    qmsix_testdev_enable(b->d, true);
+    all = settled_heap(heap);
+    /* Only now, because to say who listens takes memory */
+    if (b->kvm && qvfio_machine_has_stats(&b->m) &&
+        qvfio_machine_listeners(&b->m, "kvm") < n) {
+        die("KVM does not listen to all of %u vectors", n);
+    }
+    stop(b);
+    unlink(heap);
+    g_string_append_printf(out, "\"memory\": {\"vectors\": %u, "
+                           "\"one\": %" PRIu64 ", \"all\": %" PRIu64 "}", n,
+                           one, all);
 }
 
 /*
@@ -753,6 +800,7 @@ int main(int argc, char **argv)
         { "repeat", required_argument, NULL, 'r' },
         { "latency", required_argument, NULL, 'l' },
         { "timeline", no_argument, NULL, 't' },
+        { "memory", no_argument, NULL, 'm' },
         { "json", required_argument, NULL, 'j' },
         { "help", no_argument, NULL, 'h' },
         { }
@@ -761,7 +809,7 @@ int main(int argc, char **argv)
     g_autoptr(GString) out = g_string_new("{");
     const char *json = NULL;
     unsigned latency = 0;
-    bool timeline = false;
+    bool timeline = false, memory = false;
     GError *err = NULL;
     int c;
 
@@ -784,6 +832,9 @@ int main(int argc, char **argv)
             break;
         case 't':
             timeline = true;
+            break;
+        case 'm':
+            memory = true;
             break;
         case 'j':
             json = optarg;
@@ -810,6 +861,8 @@ int main(int argc, char **argv)
         measure_latency(&b, latency, out);
     } else if (timeline) {
         measure_timeline(&b, out);
+    } else if (memory) {
+        measure_memory(&b, out);
     } else {
         measure(&b, out);
     }

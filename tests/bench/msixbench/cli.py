@@ -138,6 +138,7 @@ class Run:
             lab_plan.require(lab_plan.Qemu(label, found[name]))
         for program in (plan.FLOOR_PROGRAM, plan.BENCH_PROGRAM,
                         plan.GROWTH_PROGRAM, plan.LOG_LIBRARY,
+                        plan.HEAP_LIBRARY,
                         lab_plan.GUEST_PROGRAM):
             if not paths.in_build(program, self.build).is_file():
                 raise Broken(f"{paths.in_build(program, self.build)} is "

@@ -48,7 +48,7 @@ QUESTIONS = (
     Question("latency", "delivery by QEMU, device to guest memory", "µs"),
     Question("irqfd", "delivery by KVM, device to a Linux guest", "µs",
              (GUEST,)),
-    Question("memory", "QEMU's memory for a vector", "bytes", BOTH),
+    Question("memory", "memory in use for each of N vectors", "bytes", BOTH),
 )
 BY_NAME = {question.name: question for question in QUESTIONS}
 
@@ -125,7 +125,6 @@ def take_times(into: Figures, kernel: str, who: str, mode: str,
     floor = who == plan.FLOOR
     found = raw.times(data, {what: set(sizes) for what in
                              (WANTED_FLOOR if floor else WANTED)})
-    memory = raw.memory(data, set(sizes))
     new = Figures()
 
     def add(question: str, vectors: int, *values: float) -> None:
@@ -153,8 +152,6 @@ def take_times(into: Figures, kernel: str, who: str, mode: str,
         for what in ("enable", "disable"):
             add(what, n, *(us - base for us in found[what, n].us))
         add("reset", n, *found["reset", n].us)
-        # The first time: later ones use again what was freed.
-        add("memory", n, memory[n][0] / n)
     if ("reset", 0) in found:
         add("reset", 0, *found["reset", 0].us)
 
@@ -206,6 +203,10 @@ def take(into: Figures, kernel: str, task: plan.Task, extent: plan.Extent,
         take_times(into, kernel, who, QEMU, extent.sizes, data)
     elif task.kind == plan.KVM:
         take_times(into, kernel, who, KVM, extent.sizes, data)
+    elif task.kind in (plan.MEMORY, plan.MEMORY_KVM):
+        mode = QEMU if task.kind == plan.MEMORY else KVM
+        into.add(Key("memory", mode, kernel, who, max(extent.sizes)),
+                 raw.memory(data, max(extent.sizes)))
     elif task.kind == plan.LATENCY:
         into.add(Key("latency", QEMU, kernel, who, 0),
                  *raw.latencies(data, extent.latencies))

@@ -22,18 +22,23 @@ QEMUS = EVERYBODY[1:]
 # What a job measures.
 TIMES = "times"                 # QEMU delivers
 KVM = "kvm"                     # the same, with KVM
+MEMORY = "memory"
+MEMORY_KVM = "memory-kvm"
 CALLS = "calls"
 GROWTH = "growth"
 LATENCY = "latency"
 TIMELINE = "timeline"
 IRQFD = "irqfd"                 # latency, in a Linux guest
 FIRING = (LATENCY, TIMELINE)
+# The same of the floor with KVM and without.
+WITH_KVM = (KVM, MEMORY_KVM)
 
 FLOOR_PROGRAM = "build/tests/bench/vfio-msix-floor"
 BENCH_PROGRAM = "build/qemu/tests/qtest/vfio-msix-bench"
 GROWTH_PROGRAM = "build/qemu/tests/qtest/vfio-msix-growth"
 GUEST_RUNNER = "tests/bench/guest-latency"
 LOG_LIBRARY = "build/libvfio-log.so"
+HEAP_LIBRARY = "build/tests/bench/libheap-log.so"
 FILE = "figures.json"
 GUEST_KERNEL = "6.12"
 SIMULATED_LIMIT = 900           # seconds, for what hangs
@@ -122,14 +127,14 @@ class Planner:
                 'exec taskset -c 0 "$@"', "sh"]
 
     def _add(self, task: Task, place: Machine, argv: list[str], timeout: int,
-             preload: bool = False, guest: Guest | None = None) -> None:
+             preload: str = "", guest: Guest | None = None) -> None:
         name = f"{len(self.jobs) + 1:03d}-{task.kind}-{task.who}"
         # The floor has none; what is said to it about QEMU is not looked at.
         qemu = Qemu(task.who, self.qemus[PATCHED if task.who == FLOOR
                                          else task.who])
         self.jobs.append(Job(
             name, (*self._pinned(task, place), *argv), qemu, (place.address("main"),), timeout,
-            paths.in_build(LOG_LIBRARY, self.build) if preload else None,
+            paths.in_build(preload, self.build) if preload else None,
             guest=guest))
         self.tasks[name] = task
 
@@ -147,9 +152,13 @@ class Planner:
             argv += [*sizes, "--count"]
         if task.kind == TIMELINE:
             argv += ["--timeline"]
-        if not floor and task.kind in (KVM, CALLS):
+        if task.kind in (MEMORY, MEMORY_KVM):
+            argv += [*sizes, "--memory"]
+        if not floor and task.kind in (*WITH_KVM, CALLS):
             argv += ["--kvm"]
-        self._add(task, place, argv, 900, preload=task.kind == CALLS)
+        self._add(task, place, argv, 900, {
+            CALLS: LOG_LIBRARY, MEMORY: HEAP_LIBRARY,
+            MEMORY_KVM: HEAP_LIBRARY}.get(task.kind, ""))
 
     def _boot(self, kernel: Kernel, place: Machine) -> Boot:
         boot = Boot(BootPlan(kernel, place, tuple(self.jobs)), self.tasks)
@@ -162,10 +171,9 @@ class Planner:
         boots = []
         for number in range(1, self.extent.rounds + 1):
             place = machine(self.extent, str(number))
-            for kind in (TIMES, KVM, LATENCY):
+            for kind in (TIMES, KVM, LATENCY, MEMORY, MEMORY_KVM):
                 for who in EVERYBODY:
-                    # The floor is the same with KVM and without.
-                    if kind != KVM or who != FLOOR:
+                    if kind not in WITH_KVM or who != FLOOR:
                         self._measure(Task(who, kind, number), place)
             boots.append(self._boot(kernel, place))
         place = machine(self.extent, "counts")
@@ -179,7 +187,7 @@ class Planner:
                           [self._program(GROWTH_PROGRAM),
                            "--vectors", str(vectors),
                            "--per-unmask", "10", "--json", "{out}/" + FILE],
-                          900, preload=True)
+                          900, LOG_LIBRARY)
         return [*boots, self._boot(kernel, place)]
 
     def guests(self, kernel: Kernel, guest: Kernel) -> Boot | None:

@@ -363,8 +363,9 @@ def all_plots() -> list[tuple[str, str, Plot]]:
          "The first, the middle and the last of N, at run time.",
          lambda view: calls(view, "sparse", "host_vectors", "host vectors",
                             "sparse")),
-        ("How much of QEMU's memory does a vector take?",
-         "What QEMU's own memory grows by, divided by N.",
+        ("How much memory does a vector take?",
+         "Of the heap in use with N enabled together, what is more than with "
+         "one, for each.",
          lambda view: dots(view, cases(view, "memory", ("qemu", "kvm")),
                            "bytes", "memory", log=False)),
     ]

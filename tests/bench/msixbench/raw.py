@@ -117,17 +117,15 @@ def times(data: dict[str, Any], wanted: dict[str, set[int]],
     return found
 
 
-def memory(data: dict[str, Any], sizes: set[int]) -> dict[int, list[float]]:
-    """Bytes by vectors in use."""
-    found: dict[int, list[float]] = {}
-    for item in _list(data, "memory"):
-        _object(item, "memory", ("vectors", "bytes"))
-        # What was free before may be less than it was: a heap is one.
-        found.setdefault(count(item["vectors"], "'vectors'", 1), []).append(
-            number(item["bytes"], "'bytes'", -math.inf))
-    if sizes - found.keys():
-        raise BadFigures("memory is not there for all numbers of vectors")
-    return found
+def memory(data: dict[str, Any], wanted: int) -> float:
+    """Bytes for each vector in use beside the first."""
+    item = _object(data.get("memory"), "memory", ("vectors", "one", "all"))
+    vectors = count(item["vectors"], "'vectors'", 2)
+    if vectors != wanted:
+        raise BadFigures(f"memory of {vectors} vectors instead of {wanted}")
+    one = count(item["one"], "'one'", 1)
+    # No vector gives memory back: if it seems so, it is that of something else.
+    return (count(item["all"], "'all'", one) - one) / (vectors - 1)
 
 
 def calls(data: dict[str, Any]) -> list[Calls]:

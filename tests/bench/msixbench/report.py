@@ -16,7 +16,7 @@ from . import plan, stats
 from .figures import BY_NAME, QUESTIONS, Figures, Key
 from .targets import judge
 
-FORMAT = 1
+FORMAT = 2
 
 
 class BadReport(Exception):

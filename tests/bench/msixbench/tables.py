@@ -14,8 +14,11 @@ from .targets import MODES
 NONE = "-"
 FAILED = "failed"
 
-# Which job of a boot a figure comes from.
-KINDS = {"qemu": plan.TIMES, "kvm": plan.KVM, "guest": plan.IRQFD}
+# Which job of a boot a figure comes from: of a question, else of the mode.
+KINDS = {"qemu": plan.TIMES, "kvm": plan.KVM, "guest": plan.IRQFD,
+         "latency-qemu": plan.LATENCY, "memory-qemu": plan.MEMORY,
+         "memory-kvm": plan.MEMORY_KVM}
+FLOOR_KINDS = {plan.KVM: plan.TIMES, plan.MEMORY_KVM: plan.MEMORY}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,8 +68,8 @@ def question_tables(view: View) -> list[Table]:
     found = []
     for question in QUESTIONS:
         for mode in question.modes:
-            kind = (plan.LATENCY if question.name == "latency"
-                    else KINDS[mode])
+            name = f"{question.name}-{mode}"
+            kind = KINDS.get(name, KINDS[mode])
             rows = []
             sizes = view.vectors(question.name, mode) or (
                 [0] if any(p["kind"].split()[0] == kind
@@ -80,8 +83,8 @@ def question_tables(view: View) -> list[Table]:
                         kernel, str(n) if n else NONE,
                         *(spread(cell) if cell else
                           _missing(view, kernel, who,
-                                   plan.TIMES if who == plan.FLOOR
-                                   and kind == plan.KVM else kind)
+                                   FLOOR_KINDS.get(kind, kind)
+                                   if who == plan.FLOOR else kind)
                           for who, cell in zip(plan.EVERYBODY, cells)),
                         times(ours["to_floor"] if ours else None),
                         times(ours["to_stock"] if ours else None)))
@@ -90,8 +93,7 @@ def question_tables(view: View) -> list[Table]:
                 found.append(Table(
                     f"{question.title}{how}, {question.unit}",
                     ("host", "N", *map(view.name, plan.EVERYBODY),
-                     "to floor", "to stock"), tuple(rows), 1,
-                    f"{question.name}-{mode}"))
+                     "to floor", "to stock"), tuple(rows), 1, name))
     return found
 
 
@@ -194,7 +196,7 @@ DOCUMENTED = ("new-sum-qemu", "new-sum-kvm", "new-slowest-qemu", "new-guest",
               "mask-often-guest", "fmask-qemu", "fmask-kvm", "enable-qemu",
               "enable-kvm", "disable-qemu", "disable-kvm", "reset-qemu",
               "reset-kvm", "latency-qemu", "irqfd-guest", "memory-qemu",
-              "growth", "calls")
+              "memory-kvm", "growth", "calls")
 
 
 def unfit(view: View) -> str | None:
