@@ -808,9 +808,10 @@ class GuestTest(unittest.TestCase):
 class SoakTest(unittest.TestCase):
     """What is added up, and what the exit status says."""
 
-    def soak(self, *outcomes: tuple[str, int, dict[str, int]] | None,
-             ) -> tuple[int, str]:
-        """One boot after the other; None is a host that breaks."""
+    def soak(self, *outcomes: tuple[str, int, dict[str, int] | str] | None,
+             goes_on: bool = False) -> tuple[int, str]:
+        """One boot after the other; None is a host that breaks.  The last one
+        ends it, unless it goes on, for whatever other reason."""
         left = list(outcomes)
         suite = load(SUITE)
         boots = plan.boots(plan.select(suite, ["both"]), "", [K61], QEMUS[:1],
@@ -819,8 +820,6 @@ class SoakTest(unittest.TestCase):
         def run_one(self: boot.Boot, _status: Any,
                     listener: boot.Listener) -> None:
             outcome = left.pop(0)
-            if not left:
-                one.in_a_row = soak.MOST_BROKEN
             self.folder.mkdir(parents=True)
             if outcome is None:
                 raise Broken("the emulated host hangs")
@@ -828,7 +827,8 @@ class SoakTest(unittest.TestCase):
             (self.folder / "stdout").write_text(text, encoding="utf-8")
             (self.folder / "stderr").touch()
             (self.folder / soak.FIGURES).write_text(
-                json.dumps(figures_of_it), encoding="utf-8")
+                figures_of_it if isinstance(figures_of_it, str)
+                else json.dumps(figures_of_it), encoding="utf-8")
             listener(self.plan.jobs[0], boot.Ended(status, self.folder))
 
         out = io.StringIO()
@@ -839,10 +839,8 @@ class SoakTest(unittest.TestCase):
             one = soak.Soak(outer.Outer(Path("/q")),
                             run.RunFolder(Path(name), False), 1.0,
                             progress.Progress(io.StringIO()))
-            count = len(outcomes)
-            clock = iter([0.0] + [0.0] * (count - 1) + [1e9] * 3)
             with mock.patch.object(soak.time, "monotonic",
-                                   lambda: next(clock)):
+                                   lambda: 0.0 if left or goes_on else 1e9):
                 status = one.run(boots, 1)
         return status, out.getvalue()
 
@@ -869,6 +867,28 @@ class SoakTest(unittest.TestCase):
             status, text = self.soak(self.GOOD, what)
             self.assertEqual(status, 3)
             self.assertIn("1 passed, 0 failed, 1 broken", text)
+
+    def test_gives_up(self) -> None:
+        """After so many hosts in a row, and it says so."""
+        status, text = self.soak(None, None, self.GOOD, None, None, None,
+                                 goes_on=True)
+        self.assertEqual(status, 3)
+        self.assertIn("given up: 3 hosts in a row broke", text.splitlines()[-2])
+        self.assertIn("1 passed, 0 failed, 5 broken", text.splitlines()[-1])
+        self.assertNotIn("given up", self.soak(None, None, None)[1])
+
+    def test_unreadable_figures(self) -> None:
+        """Say nothing, and leave a loss what it is."""
+        for figures_of_it in ('{"raised": 5, "ha', "[]", "5"):
+            status, text = self.soak((*self.GOOD[:2], figures_of_it),
+                                     self.GOOD)
+            self.assertEqual(status, 3)
+            self.assertIn("broken: figures.json", text.splitlines()[0])
+            self.assertIn("1 passed, 0 failed, 1 broken; raised 5,", text)
+            status, text = self.soak((*self.LOST[:2], figures_of_it))
+            self.assertEqual(status, 1)
+            self.assertIn("lost 2 of 5", text)
+            self.assertIn("0 passed, 1 failed, 0 broken", text)
 
 
 class KernelTest(unittest.TestCase):

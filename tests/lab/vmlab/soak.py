@@ -12,6 +12,7 @@ from pathlib import Path
 from . import tap
 from .boot import Boot, Ended
 from .errors import EXIT_BROKEN, EXIT_FAILED, EXIT_OK, Broken
+from .figures import BadFigures
 from .outer import Outer
 from .plan import BootPlan, Job
 from .progress import Progress
@@ -31,6 +32,10 @@ def read_figures(folder: Path) -> dict[str, int]:
         data = json.loads((folder / FIGURES).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
+    except ValueError as error:
+        raise BadFigures(f"{FIGURES}: {error}") from error
+    if not isinstance(data, dict):
+        raise BadFigures(f"{FIGURES}: no JSON object")
     return {name: data[name] for name in SUMS
             if isinstance(data.get(name), int)}
 
@@ -65,7 +70,13 @@ class Soak:
              ended: Ended) -> None:
         """A job's outcome."""
         got = tap.outcome(ended.stdout(), ended.status, ended.stderr())
-        figures = read_figures(ended.folder)
+        try:
+            figures = read_figures(ended.folder)
+        except BadFigures as error:
+            figures = {}
+            # One that has not passed is what it is without them.
+            if got.kind == tap.PASS:
+                got = tap.Outcome(tap.BROKEN, str(error))
         for name, value in figures.items():
             self.sums[name] = self.sums.get(name, 0) + value
         text = [figures_text(figures)] if figures else []
@@ -109,8 +120,12 @@ class Soak:
         end = time.monotonic() + 60 * minutes
         number = 0
         try:
-            while not number or (time.monotonic() < end
-                                 and self.in_a_row < MOST_BROKEN):
+            while not number or time.monotonic() < end:
+                if self.in_a_row == MOST_BROKEN:
+                    self.progress.clear()
+                    print(f"given up: {MOST_BROKEN} hosts in a row broke",
+                          flush=True)
+                    break
                 self.boot(number + 1, boots[number % len(boots)])
                 number += 1
         finally:
