@@ -798,11 +798,30 @@ class GuestTest(unittest.TestCase):
             with self.assertRaises(guest.QemuFailed):
                 self.run_with(script)
         with mock.patch.object(guest, "MONITOR_LIMIT", 0.3), \
+                mock.patch.object(guest, "END_LIMIT", 0.3), \
                 self.assertRaises(guest.QemuFailed):
             self.run_with("time.sleep(20)\n")
         with self.assertRaises(guest.QemuDied) as caught:
             self.run_with("monitor(); os.kill(os.getpid(), signal.SIGSEGV)\n")
         self.assertIn("signal 11", str(caught.exception))
+
+    def test_monitor_breaks(self) -> None:
+        """While QEMU is about to end it is its end that says why."""
+        for said in ("", '{"QMP": {"ver'):
+            script = ("s = socket.socket(socket.AF_UNIX)\n"
+                      "s.bind(os.environ['TMPDIR'] + '/monitor'); s.listen()\n"
+                      f"c = s.accept()[0]; c.sendall({said.encode()!r})\n"
+                      "c.close(); time.sleep(1)\n")
+            with self.subTest(said=said):
+                with self.assertRaises(guest.QemuDied):
+                    self.run_with(script
+                                  + "os.kill(os.getpid(), signal.SIGSEGV)\n")
+                with self.assertRaisesRegex(guest.QemuFailed,
+                                            "ended with status 5"):
+                    self.run_with(script + "sys.exit(5)\n")
+                with mock.patch.object(guest, "END_LIMIT", 0.3), \
+                        self.assertRaisesRegex(guest.QemuFailed, "monitor"):
+                    self.run_with(script + "time.sleep(20)\n")
 
 
 class SoakTest(unittest.TestCase):

@@ -26,6 +26,7 @@ from .boot import last_lines
 # Generous: they tell a guest that stands still from a slow one.
 SILENT_LIMIT = 240.0
 MONITOR_LIMIT = 120.0
+END_LIMIT = 10.0
 POLL = 0.3
 MEMORY = 256
 LISTENER = re.compile(r"^ +vector (\d+): .*\blistener=(\w+)", re.MULTILINE)
@@ -147,7 +148,7 @@ class Monitor:
     def _read(self) -> dict[str, Any]:
         line = self.file.readline()
         if not line:
-            raise ConnectionError
+            raise ConnectionError("QEMU closed it")
         answer: dict[str, Any] = json.loads(line)
         return answer
 
@@ -287,8 +288,12 @@ class Run:
             try:
                 self._follow(process, Monitor(monitor, process,
                                               self.scale))
-            except OSError as error:
-                if process.poll() is None:
+            except (OSError, ValueError) as error:
+                # A monitor that breaks off is what a QEMU that dies shows
+                # first.
+                try:
+                    process.wait(timeout=END_LIMIT * self.scale)
+                except subprocess.TimeoutExpired:
                     raise QemuFailed(f"QEMU's monitor: {error}") from error
             status = process.wait()
         finally:
