@@ -42,7 +42,23 @@ class TapTest(unittest.TestCase):
         self.expect(tap.PASS, PASSED, 0)
 
     def test_pass_with_plan_first(self) -> None:
-        self.expect(tap.PASS, "1..2\nok 1 a\nok 2 b # SKIP not here\n", 0)
+        self.expect(tap.PASS, "1..2\nok 1 a\nok 2 b\n", 0)
+
+    def test_one_that_skips_itself(self) -> None:
+        """Who passes beside it does not make up for it."""
+        for text in ("1..2\nok 1 a\nok 2 b # SKIP not here\n",
+                     "ok 1 b # SKIP not here\nok 2 a\n1..2\n"):
+            got = self.expect(tap.SKIP, text, 0)
+            self.assertEqual(got.reason, "1 of 2 tests: not here")
+
+    def test_skipped_by_request(self) -> None:
+        """As GLib says it of what -s names."""
+        asked = "ok 1 a # SKIP by request (-s option)\n"
+        self.expect(tap.PASS, f"1..2\n{asked}ok 2 b\n", 0)
+        got = self.expect(tap.SKIP, f"1..2\n{asked}ok 2 b # SKIP not here\n",
+                          0)
+        self.assertEqual(got.reason, "not here")
+        self.expect(tap.NO_RESULT, f"1..1\n{asked}", 0)
 
     def test_failed_assertion(self) -> None:
         got = self.expect(tap.FAIL, ASSERTED, ABORT)

@@ -9,7 +9,7 @@ import signal
 
 PASS = "pass"
 FAIL = "fail"           # an assertion of the test itself failed
-SKIP = "skip"           # the program ran and skipped its test
+SKIP = "skip"           # the program ran and skipped a test
 TIMEOUT = "timeout"
 DIED = "QEMU died"      # of a signal, and the test with it
 CRASH = "crash"         # it died, or gave up, without a failed assertion
@@ -32,6 +32,8 @@ ASSERTION = re.compile(r"Bail out! (?:[^ :]*:)?ERROR:([^:]+):(\d+):(.*)")
 POINT = re.compile(r"(not )?ok\b(.*)")
 PLAN = re.compile(r"1\.\.(\d+)\b")
 SKIPPED = re.compile(r"#\s*skip\b\s*(.*)", re.IGNORECASE)
+# The reason that GLib gives for a test that its option -s names.
+REQUESTED = "by request (-s option)"
 
 # Assertions in the harness of QEMU's tests, not in a test: QEMU did not start
 # (an option that it does not know) or did not answer.
@@ -61,7 +63,7 @@ def _death(status: int) -> str:
 
 def outcome(text: str, status: int, stderr: str = "") -> Outcome:
     """The outcome of a program with this output and this exit status."""
-    passed = skipped = 0
+    passed = skipped = requested = 0
     planned: int | None = None
     failed: str | None = None
     assertion: re.Match[str] | None = None
@@ -71,9 +73,11 @@ def outcome(text: str, status: int, stderr: str = "") -> Outcome:
             skip = SKIPPED.search(match[2])
             if match[1]:
                 failed = failed or line
+            elif skip and skip[1] == REQUESTED:
+                requested += 1
             elif skip:
                 skipped += 1
-                skip_reason = skip[1]
+                skip_reason = skip_reason or skip[1] or "no reason given"
             else:
                 passed += 1
         elif match := PLAN.match(line):
@@ -104,11 +108,14 @@ def outcome(text: str, status: int, stderr: str = "") -> Outcome:
         return Outcome(CRASH, "a failed test, but exit status 0")
     if planned is None:
         return Outcome(NO_RESULT, "no TAP plan in its output")
-    if planned != passed + skipped:
+    if planned != passed + skipped + requested:
         return Outcome(NO_RESULT, f"{planned} tests planned, "
-                       f"{passed + skipped} seen")
+                       f"{passed + skipped + requested} seen")
+    # One that could not run is not made up for by those that could.
+    if skipped:
+        total = passed + skipped
+        return Outcome(SKIP, skip_reason if total == 1 else
+                       f"{skipped} of {total} tests: {skip_reason}")
     if passed:
         return Outcome(PASS)
-    if skipped:
-        return Outcome(SKIP, skip_reason or "no reason given")
     return Outcome(NO_RESULT, "the program knows no test of that name")
