@@ -8,6 +8,7 @@ import copy
 import io
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -85,6 +86,20 @@ class TapTest(unittest.TestCase):
         for file in ("../tests/qtest/libqtest.c", "tests/qtest/libqos/pci.c"):
             text = ASSERTED.replace("../tests/qtest/vfio-msix-test.c", file)
             self.expect(tap.CRASH, text, ABORT)
+
+    def test_verdicts_in_the_harness(self) -> None:
+        """They are the tests' own, and must be there."""
+        qtest = paths.TREE / "tests" / "qtest"
+        for name in tap.VERDICTS:
+            found = [file for file in (qtest / "libqos").glob("*.c")
+                     if re.search(rf"^\w.*\b{name}\(",
+                                  file.read_text(encoding="utf-8"), re.M)]
+            self.assertEqual(len(found), 1, name)
+            text = ASSERTED.replace("vfio-msix-test.c",
+                                    f"libqos/{found[0].name}")
+            self.expect(tap.FAIL, text.replace("test_grow", name), ABORT)
+            self.expect(tap.CRASH, text.replace("test_grow", f"{name}_not"),
+                        ABORT)
 
     def test_crash(self) -> None:
         got = self.expect(tap.CRASH, HEAD, SEGFAULT)
