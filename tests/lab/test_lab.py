@@ -418,6 +418,19 @@ class PlanTest(unittest.TestCase):
                               capture_output=True, check=True)
         self.assertEqual(done.stdout, "a b $HOME /o/jobs/001-x/f\n")
 
+    def test_settings_of_tests(self) -> None:
+        """They go along, whatever is in them; those that are not set do not."""
+        job = plan.Job("001-x", ("/usr/bin/env",),
+                       plan.Qemu("patched", Path("/q")), (), 1)
+        for value in ("7", "a 'b' $HOME"):
+            with mock.patch.dict(os.environ, VFIO_MSIX_TEST_SEED=value):
+                script = job.command("/o")
+            done = subprocess.run(["sh"], input=script, text=True,
+                                  capture_output=True, check=True)
+            self.assertIn(f"VFIO_MSIX_TEST_SEED={value}",
+                          done.stdout.splitlines())
+            self.assertNotIn("VFIO_MSIX_TEST_OPS", done.stdout)
+
 
 class OuterTest(unittest.TestCase):
     """The outer QEMU's command line."""

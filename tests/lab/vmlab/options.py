@@ -20,6 +20,8 @@ environment:
   VFIO_MSIX_LAB_OUTER       the outer QEMU, as --outer
   VFIO_MSIX_LAB_ACCEL       its accelerator, as --accel
   VFIO_MSIX_LAB_TIME_SCALE  factor for all time limits, as --time-scale
+  VFIO_MSIX_TEST_SEED, VFIO_MSIX_TEST_OPS
+                            passed on to the programs: the random tests'
 
 exit status:
   0    everything was as expected

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
+import os
 import re
 import shlex
 from pathlib import Path
@@ -17,6 +18,8 @@ from .kernels import Kernel
 PATCHED = "patched"
 DEBIAN = "debian"
 GUEST_PROGRAM = "build/tests/lab/guest/vfio-msix-guest"
+# Variables that go along to the programs: how a test runs again as it did.
+PASSED = ("VFIO_MSIX_TEST_SEED", "VFIO_MSIX_TEST_OPS")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,10 +64,12 @@ class Job:
                    if self.preload else "")
         guest = (f"export LAB_GUEST={shlex.quote(f'{inside}/plan/guest')}\n"
                  f"export LAB_TIME_SCALE={scale}\n" if self.guest else "")
+        passed = "".join(f"export {name}={shlex.quote(os.environ[name])}\n"
+                         for name in PASSED if os.environ.get(name))
         words = [word.replace("{out}", out) for word in self.argv]
         return (f"export QTEST_QEMU_BINARY={shlex.quote(str(self.qemu.path))}\n"
                 f"export LAB_JOB_DIR={shlex.quote(out)}\n"
-                f"{preload}{guest}"
+                f"{passed}{preload}{guest}"
                 f"exec {shlex.join(words)}\n")
 
 
