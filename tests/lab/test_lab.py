@@ -248,6 +248,13 @@ class CasesTest(unittest.TestCase):
         self.assertGreater(len(suite.cases), 5)
         self.assertIsNotNone(suite.demo)
 
+    def test_what_stock_fails(self) -> None:
+        """Any failed assertion would prove nothing, and lines move."""
+        for case in cases.load(paths.CASES).cases:
+            if "fail" in case.stock.values():
+                self.assertTrue(case.stock_says, case.name)
+                self.assertNotRegex(case.stock_says, r":\d", case.name)
+
     def test_defaults(self) -> None:
         suite = load(SUITE)
         self.assertEqual(suite.cases[0].kernels, ("6.1", "6.12"))
