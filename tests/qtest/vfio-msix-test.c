@@ -748,7 +748,7 @@ static bool is_mapped(QVfioMachine *m, const char *region)
 
 static void await_mapped(QVfioMachine *m, const char *region, bool mapped)
 {
-    gint64 end = patience_end();
+    gint64 end = qmsix_testdev_patience_end();
 
     while (is_mapped(m, region) != mapped) {
         g_assert_cmpint(g_get_monotonic_time(), <, end);
