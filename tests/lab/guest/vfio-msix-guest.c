@@ -428,6 +428,10 @@ static void choose_processor(unsigned cpu)
  */
 static bool mask_and_unmask(unsigned n, unsigned masked_ms)
 {
+    if (is_outstanding(n) && now_ns() > atomic_load(&vectors[n].due_ns) +
+        HANDLE_MS * 1000000ull) {
+        return false;
+    }
     hold(n);
     if (!wait_until_handled(n, HANDLE_MS)) {
         let_go(n);
