@@ -51,53 +51,63 @@ static const char *vfio_pci_interrupt_name(VFIOPCIDevice *vdev)
     }
 }
 
+/* MSI has the same states, but for those that only MSI-X passes through */
+static VFIOMSIXState vfio_pci_vector_state(VFIOPCIDevice *vdev,
+                                           unsigned int nr)
+{
+    VFIOMSIVector *vector = &vdev->msi_vectors[nr];
+
+    if (vdev->interrupt == VFIO_INT_MSIX) {
+        return vdev->msix->core.vectors[nr].state;
+    }
+    if (!vector->use) {
+        return VFIO_MSIX_FAILED;
+    }
+    return vector->virq >= 0 ? VFIO_MSIX_IRQFD : VFIO_MSIX_DIRECT;
+}
+
 static void vfio_pci_print_vector(VFIOPCIDevice *vdev, unsigned int nr,
                                   Monitor *mon)
 {
-    VFIOMSIVector *vector = &vdev->msi_vectors[nr];
     bool msix = vdev->interrupt == VFIO_INT_MSIX;
     bool masked = msix ? msix_is_masked(&vdev->pdev, nr) :
                          msi_is_masked(&vdev->pdev, nr);
     MSIMessage msg = msix ? msix_get_message(&vdev->pdev, nr) :
                             msi_get_message(&vdev->pdev, nr);
-    const char *listener = "qemu";
-
-    if (!vector->use || !vector->trigger) {
-        listener = "none";
-    } else if (vector->irqfd) {
-        listener = "kvm";
-    }
 
     monitor_printf(mon, "  vector %u: address=0x%" PRIx64 " data=0x%x "
                    "masked=%d", nr, msg.address, msg.data, masked);
     if (msix) {
         monitor_printf(mon, " pending=%d",
-                       vfio_msix_is_pending(vdev, nr));
+                       vfio_msix_core_pending(&vdev->msix->core, nr));
     }
-    monitor_printf(mon, " listener=%s refused=%d delivered-by-qemu=%" PRIu64
-                   "\n", listener, vector->refused,
+    monitor_printf(mon, " state=%s setup-failed=%d delivered-by-qemu=%" PRIu64
+                   "\n",
+                   vfio_msix_state_name(vfio_pci_vector_state(vdev, nr)),
+                   vdev->msi_vectors[nr].setup_failed,
                    vdev->stats.delivered[nr]);
 }
 
 static void vfio_pci_print_msix(VFIOPCIDevice *vdev, Monitor *mon)
 {
-    unsigned int nr, used = 0, allocated = vdev->msix->host_vectors;
-    bool on = vdev->interrupt == VFIO_INT_MSIX;
+    VFIOMSIXCore *core = &vdev->msix->core;
+    unsigned int nr, used = 0, triggers = 0;
 
-    for (nr = 0; on && nr < vdev->nr_vectors; nr++) {
-        used += vdev->msi_vectors[nr].use;
-        allocated += nr >= vdev->msix->host_vectors &&
-                     vdev->msi_vectors[nr].allocated;
+    for (nr = 0; nr < core->entries; nr++) {
+        used += core->vectors[nr].state != VFIO_MSIX_UNUSED;
+        triggers += vfio_msix_core_has_trigger(core, nr);
     }
 
     monitor_printf(mon, "  msix: host-dynamic=%d vectors=%u used=%u "
-                   "allocated=%u function-masked=%d re-enables=%" PRIu64
-                   " replays=%" PRIu64 " refusals=%" PRIu64
-                   " promotions=%" PRIu64 "\n",
+                   "host-vectors=%u triggers=%u function-masked=%d "
+                   "resizes=%" PRIu64 " replays=%" PRIu64 " setup-failures=%"
+                   PRIu64 " irqfd-assigned=%" PRIu64 "\n",
                    !vdev->msix->noresize, vdev->msix->entries, used,
-                   allocated, on && vdev->pdev.msix_function_masked,
-                   vdev->stats.reenables, vdev->stats.replays,
-                   vdev->stats.refusals, vdev->stats.promotions);
+                   core->host_vectors, triggers,
+                   vdev->interrupt == VFIO_INT_MSIX &&
+                   vdev->pdev.msix_function_masked,
+                   vdev->stats.resizes, vdev->stats.replays,
+                   vdev->irq_setup_failures, vdev->stats.irqfd_assigned);
 }
 
 /*
@@ -140,7 +150,7 @@ static void vfio_pci_print_info(InterruptStatsProvider *obj, Monitor *mon)
     vectors = vdev->interrupt == VFIO_INT_MSIX ? vdev->msix->entries :
               MIN(vdev->nr_vectors, msi_nr_vectors_allocated(&vdev->pdev));
     for (nr = 0; nr < vectors; nr++) {
-        if (vdev->msi_vectors[nr].use || vdev->msi_vectors[nr].refused) {
+        if (vdev->msi_vectors[nr].use || vdev->msi_vectors[nr].setup_failed) {
             vfio_pci_print_vector(vdev, nr, mon);
         }
     }
