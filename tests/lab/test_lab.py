@@ -26,7 +26,7 @@ from vmlab.errors import Broken, NothingToRun, Usage
 ABORT = 134
 SEGFAULT = 139
 HEAD = "# random seed: R02S0\n# Start of x86_64 tests\n"
-PASSED = HEAD + "ok 1 /x86_64/vfio-msix/grow\n# End of x86_64 tests\n1..1\n"
+PASSED = HEAD + "ok 1 /x86_64/vfio-msix/add-vectors\n# End of x86_64 tests\n1..1\n"
 ASSERTED = (HEAD + "Bail out! ERROR:../tests/qtest/vfio-msix-test.c:12:"
             "test_grow: assertion failed (a.lost == 0): (3 == 0)\n")
 
@@ -466,7 +466,7 @@ class OuterTest(unittest.TestCase):
 
 GOOD: dict[str, Any] = {
     "dynamic": True, "vectors": 64, "rounds": 2, "raised": 101000,
-    "raised_growing": 100500, "raised_off": 9, "delivered": 100990, "late": 1,
+    "raised_adding": 100500, "raised_off": 9, "delivered": 100990, "late": 1,
     "lost": 10, "extra": 0, "teardowns": 126, "teardowns_most": 63,
     "set_irqs": 64, "eventfds": 1.0, "mask_set_irqs": 0,
     "unmask_us": {"median": 120.5, "max": 900}}
@@ -484,7 +484,7 @@ class FiguresTest(unittest.TestCase):
         self.assertEqual(run.report(), {
             "kernel": "6.12", "dynamic": True, "qemu": "patched",
             "version": "v", "vectors": 64, "rounds": 2, "raised": 101000,
-            "raised_growing": 100500, "raised_off": 9, "delivered": 100990,
+            "raised_adding": 100500, "raised_off": 9, "delivered": 100990,
             "late": 1, "lost": 10, "extra": 0, "teardowns": 126,
             "teardowns_most": 63, "set_irqs": 64,
             "eventfds": 1.0, "mask_set_irqs": 0.0,
@@ -508,7 +508,7 @@ class FiguresTest(unittest.TestCase):
                 ("unmask_us", {"median": float("nan"), "max": 1}),
                 ("vectors", 63), ("rounds", 1), ("lost", 101001),
                 ("delivered", 101000), ("delivered", 100989),
-                ("raised_growing", 101001),
+                ("raised_adding", 101001),
                 ("raised_off", 101001), ("teardowns", 62),
                 ("teardowns", 127)):
             with self.subTest(key=key, value=value), \
@@ -595,7 +595,7 @@ class ClaimTest(unittest.TestCase):
         self.failing("1 extra", k612_ours={"extra": 1})
 
     def test_ours_with_little_to_lose(self) -> None:
-        few = {"raised_growing": 99_999}
+        few = {"raised_adding": 99_999}
         for key in ("k61_ours", "k612_ours"):
             self.failing("met 99999 interrupts", **{key: few})
         self.failing("no interrupt while MSI-X was off",
@@ -615,7 +615,7 @@ class ClaimTest(unittest.TestCase):
     def test_too_few(self) -> None:
         self.failing("only 8 vectors", k612_stock={"vectors": 8})
         self.failing("no interrupt was raised", False,
-                     k612_ours={"raised": 0, "raised_growing": 0,
+                     k612_ours={"raised": 0, "raised_adding": 0,
                                 "delivered": 0})
 
     def test_table_and_notes(self) -> None:
@@ -1097,7 +1097,7 @@ class CommandLineTest(unittest.TestCase):
         with tempfile.TemporaryDirectory() as name, \
                 mock.patch.dict(os.environ, VFIO_MSIX_CACHE=name):
             code, out, _ = self.lab("run", "--dry-run", "--kernel", "6.12",
-                                    "grow")
+                                    "add-vectors")
             self.assertEqual(os.listdir(name), [])
         self.assertEqual(code, 0)
         self.assertIn("boot 6.12-main", out)

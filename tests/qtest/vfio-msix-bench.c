@@ -474,7 +474,7 @@ static void measure(Bench *b, GString *out)
     qmsix_testdev_enable(b->d, true);
     b->eventfds = qvfio_machine_eventfds(&b->m);
     qmsix_testdev_enable(b->d, false);
-    /* Code is read from its file when it is first run, and the heap grows. */
+    /* Code is read from its file when it is first run, and the heap is extended. */
     measure_size(b, g_array_index(b->sizes, unsigned, 0));
     b->warm = true;
     for (round = 0; round < b->repeat; round++) {

@@ -70,7 +70,7 @@ typedef struct Faulty {
 
     /* vectors, bit maps */
     uint64_t unmasked;
-    uint64_t failed;           /* nothing is expected of them for now */
+    uint64_t failed;            /* nothing is expected of them for now */
 
     bool enabled;
     /* the host has run out of vectors, and no call fails otherwise */
@@ -154,7 +154,7 @@ static void unmask(Faulty *f, unsigned n)
     }
     if (faults(f) == before) {
         /* The unmask did not fail, so the vector has to work */
-        g_assert_cmphex(f->failed, ==, refused);
+        g_assert_cmphex(f->failed, ==, failed);
         f->failed &= ~BIT_ULL(n);
         return;
     }
@@ -587,7 +587,7 @@ static void test_eventfds(void)
         for (i = STEP_ENABLE_NONE; i <= STEP_MASKS; i++) {
             step(&f, i);
         }
-        g_assert_cmphex(f.failed, ==, refused);
+        g_assert_cmphex(f.failed, ==, failed);
         heal(&f);
 
         f.exhausted = true;
@@ -601,9 +601,9 @@ static void test_eventfds(void)
         f.cause = strerror(EMFILE);
         start_fault(&f, fault);
         step(&f, STEP_ENABLE_ALL);
-        g_assert_cmphex(f.failed, ==, refused);
+        g_assert_cmphex(f.failed, ==, failed);
         step(&f, STEP_MASKS);
-        g_assert_cmphex(f.failed, ==, refused);
+        g_assert_cmphex(f.failed, ==, failed);
         step(&f, STEP_RESET);
         finish(&f);
     }
@@ -795,7 +795,7 @@ static uint64_t resize_and_recover(Faulty *f, const char *fault)
     fire_in_window(f, ALL_HAD);
     unmask(f, HAD);
     failed = f->failed;
-    assert_told(f, ALL_HAD & ~refused);
+    assert_told(f, ALL_HAD & ~failed);
     /* QEMU may have signalled the others as well */
     qvfio_fence(f->d);
     for (n = 0; n < HAD; n++) {
@@ -808,7 +808,7 @@ static uint64_t resize_and_recover(Faulty *f, const char *fault)
     recover(f);
     assert_told(f, ALL_HAD);
     finish(f);
-    return refused;
+    return failed;
 }
 
 /* Any call fails, and some of those after it */
@@ -1047,8 +1047,8 @@ static void failure_flood(Faulty *f, unsigned unmasks, const char *fault,
         qmsix_testdev_mask(f->d, HAD);
     }
     unmask(f, HAD);
-    g_assert_cmpuint(f->lines_seen - lines, ==, ctpop64(refused));
-    g_assert_cmphex(f->failed, ==, refused);
+    g_assert_cmpuint(f->lines_seen - lines, ==, ctpop64(failed));
+    g_assert_cmphex(f->failed, ==, failed);
     check(f);
     finish(f);
 }

@@ -96,7 +96,7 @@ static unsigned nr_vectors = 32;
 static unsigned nr_rounds = 8;
 static unsigned step_ms = 20;
 static unsigned nr_masks = 64;
-static unsigned patience_ms = 15000;
+static unsigned timeout_ms = 15000;
 static unsigned nr_latencies;
 
 /* What the device had raised when the round began; it has 32-bit counters. */
@@ -465,7 +465,7 @@ static unsigned wait_for_quiet(unsigned round)
 {
     unsigned left, before = nr_vectors, quiet = 0;
 
-    while ((left = count_outstanding()) && quiet < patience_ms) {
+    while ((left = count_outstanding()) && quiet < timeout_ms) {
         quiet = left == before ? quiet + 10 : 0;
         before = left;
         sleep_ms(10);
@@ -487,7 +487,7 @@ static void play_round(unsigned round, Sums *sums)
     for (n = 0; n < nr_vectors; n++) {
         set_trigger(n, vectors[n].fd);
         let_go(n);
-        alive(round, "grow");
+        alive(round, "add-vectors");
         sleep_ms(step_ms);
         if (n % 4 == 3) {
             masks += mask_and_unmask(random_below(n + 1), random_below(4));
@@ -650,7 +650,7 @@ static void time_delivery(void)
         sleep_ms(1);
         start = now_ns();
         write_register(MSIX_TESTDEV_FIRE, 0);
-        if (poll(&poll_fd, 1, patience_ms) != 1 ||
+        if (poll(&poll_fd, 1, timeout_ms) != 1 ||
             read(poll_fd.fd, &events, sizeof(events)) != sizeof(events)) {
             errx(2, "interrupt %u of %u has not come", i, nr_latencies);
         }
@@ -703,7 +703,7 @@ static void parse(int argc, char **argv)
             nr_masks = number(optarg, 0, 1000000);
             break;
         case 'p':
-            patience_ms = number(optarg, 1, 1000000);
+            timeout_ms = number(optarg, 1, 1000000);
             break;
         case 'l':
             nr_latencies = number(optarg, 1, 1000);

@@ -11,7 +11,7 @@ from typing import Any
 PATCHED = "patched"
 LEAST_VECTORS = 64
 LEAST_RAISED = 100_000          # during growth, by default
-COUNTS = ("vectors", "rounds", "raised", "raised_growing", "raised_off",
+COUNTS = ("vectors", "rounds", "raised", "raised_adding", "raised_off",
           "delivered", "late", "lost", "extra", "teardowns", "teardowns_most",
           "set_irqs")
 MEANS = ("eventfds", "mask_set_irqs")
@@ -32,7 +32,7 @@ class Run:
     vectors: int
     rounds: int
     raised: int
-    raised_growing: int         # of these, between the unmasks of a round
+    raised_adding: int         # of these, between the unmasks of a round
     raised_off: int             # and while MSI-X was off
     delivered: int
     late: int
@@ -52,7 +52,7 @@ class Run:
             "kernel": self.kernel, "dynamic": self.dynamic, "qemu": self.qemu,
             "version": self.version, "vectors": self.vectors,
             "rounds": self.rounds, "raised": self.raised,
-            "raised_growing": self.raised_growing,
+            "raised_adding": self.raised_adding,
             "raised_off": self.raised_off, "delivered": self.delivered,
             "late": self.late, "lost": self.lost, "extra": self.extra,
             "teardowns": self.teardowns,
@@ -109,7 +109,7 @@ def read(text: str, kernel: str, qemu: str, version: str, vectors: int,
     if run.delivered + run.lost != run.raised:
         raise BadFigures("the interrupts delivered and lost are not those "
                          "raised")
-    if run.raised_growing > run.raised or run.raised_off > run.raised:
+    if run.raised_adding > run.raised or run.raised_off > run.raised:
         raise BadFigures("more interrupts raised at times than in all")
     if not (run.teardowns_most <= run.teardowns
             <= run.teardowns_most * run.rounds):
@@ -146,8 +146,8 @@ def _ours(run: Run, dynamic: bool, full: bool) -> list[str]:
     if run.mask_set_irqs:
         found.append(f"{who} called VFIO_DEVICE_SET_IRQS {run.mask_set_irqs} "
                      "times for a mask and an unmask of a vector.")
-    if full and run.raised_growing < LEAST_RAISED:
-        found.append(f"{who} met {run.raised_growing} interrupts while vectors "
+    if full and run.raised_adding < LEAST_RAISED:
+        found.append(f"{who} met {run.raised_adding} interrupts while vectors "
                      f"were unmasked, which are less than {LEAST_RAISED}.")
     if full and not dynamic and not run.raised_off:
         found.append(f"{who} met no interrupt while MSI-X was off, so this "
@@ -216,7 +216,7 @@ def notes(runs: list[Run], full: bool) -> list[str]:
 
 def shown(runs: list[Run]) -> str:
     """The claim, in figures; for runs without failures."""
-    ours = " and ".join(f"none of {run.raised_growing} on Linux {run.kernel}"
+    ours = " and ".join(f"none of {run.raised_adding} on Linux {run.kernel}"
                         for run in runs if run.qemu == PATCHED)
     return ("Shown: stock QEMU loses interrupts that are raised while vectors "
             f"are unmasked at run time; the patched QEMU lost {ours}.")
@@ -234,7 +234,7 @@ HEADINGS = (
 def table(runs: list[Run]) -> str:
     """A row a run; words to the left, figures to the right."""
     rows = [(run.kernel, run.qemu, f"{run.vectors} x {run.rounds}",
-             str(run.raised), str(run.raised_growing), str(run.raised_off),
+             str(run.raised), str(run.raised_adding), str(run.raised_off),
              str(run.late), str(run.lost), str(run.extra),
              str(run.teardowns), str(run.set_irqs),
              f"{run.median_us:.0f}", f"{run.max_us:.0f}",
