@@ -63,7 +63,7 @@
 /* How often a line is to show that the guest is alive */
 #define ALIVE_MS        1000
 
-/* After so long a vector counts as one that may stand still: no verdict yet */
+/* After so long a vector counts as late: it may be stuck */
 #define HANDLE_MS       500
 
 /* How long nothing is masked, at the end of a round */
@@ -460,7 +460,7 @@ static unsigned count_outstanding(void)
     return count;
 }
 
-/* How many vectors stand still for good */
+/* The number of vectors that are stuck */
 static unsigned wait_for_quiet(unsigned round)
 {
     unsigned left, before = nr_vectors, quiet = 0;
@@ -552,7 +552,7 @@ static void make_vectors(void)
 /* volatile: the table's words are registers */
 typedef volatile uint32_t Register;
 
-/* How long a vector rests so that KVM comes to listen to it */
+/* For how long a vector stays unmasked so that KVM gets it */
 #define SETTLE_MS       100
 
 /* How often a vector is masked in a row, or after a rest each */
