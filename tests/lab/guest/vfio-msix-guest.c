@@ -715,7 +715,7 @@ static void parse(int argc, char **argv)
     }
     if (argc - optind != 2) {
         errx(2, "usage: vfio-msix-guest [-v VECTORS] [-r ROUNDS] [-s STEP_MS] "
-             "[-m MASKS] [-p PATIENCE_MS] [-l LATENCIES] /dev/vfio/GROUP "
+             "[-m MASKS] [-p TIMEOUT_MS] [-l LATENCIES] /dev/vfio/GROUP "
              "DEVICE");
     }
 }

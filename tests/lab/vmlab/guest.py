@@ -47,7 +47,7 @@ class QemuDied(Exception):
 
 @dataclasses.dataclass
 class States:
-    """What info pic said so far about the states of vectors."""
+    """What info pic has shown of the states of vectors."""
 
     told: bool = False          # this QEMU shows them
     assigned: int = 0
