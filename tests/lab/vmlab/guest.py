@@ -255,7 +255,7 @@ class Run:
         except TimeoutError as error:
             raise QemuFailed("QEMU does not answer its monitor") from error
         except (ConnectionError, ValueError):
-            # It is about to end, which shows in a moment.
+            # QEMU is about to end.
             return
         if status in ("internal-error", "guest-panicked"):
             raise self.watch.broken("the guest is not run any more "
@@ -289,8 +289,7 @@ class Run:
                 self._follow(process, Monitor(monitor, process,
                                               self.scale))
             except (OSError, ValueError) as error:
-                # A monitor that breaks off is what a QEMU that dies shows
-                # first.
+                # The monitor breaks off before QEMU's end is seen.
                 try:
                     process.wait(timeout=END_LIMIT * self.scale)
                 except subprocess.TimeoutExpired:

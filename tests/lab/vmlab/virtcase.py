@@ -128,7 +128,7 @@ class Case:
         return file
 
     #
-    # What is looked at
+    # Checks
     #
 
     def _wait(self, condition: Callable[[], str]) -> str:
@@ -221,7 +221,7 @@ class Case:
         return figures
 
     #
-    # The course of things
+    # The cases
     #
 
     def _start(self, points: Points, override: bool) -> guest.Watch:
