@@ -1,9 +1,8 @@
 /*
  * Loaded into any program, writes down how much of its heap is in use
  *
- * What a process has of the machine's memory says little of what it needs: its
- * heap keeps what was freed, and takes new memory by the page at least.  The C
- * library knows what is in use to the byte.
+ * The size of a process is no measure: its heap keeps what was freed and takes
+ * new memory by the page.  mallinfo2() counts what is in use to the byte.
  *
  * A line, the number of bytes, is appended to $HEAP_LOG every 10 ms.
  *
@@ -31,7 +30,7 @@ static void *log_heap(void *opaque)
     do {
         usleep(PERIOD_US);
         heap = mallinfo2();
-        /* what has a mapping of its own is counted apart */
+        /* large allocations have their own mappings */
         length = snprintf(line, sizeof(line), "%zu\n",
                           heap.uordblks + heap.hblkhd);
     } while (write(fd, line, length) == length);

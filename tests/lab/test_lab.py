@@ -26,7 +26,7 @@ from vmlab.errors import Broken, NothingToRun, Usage
 ABORT = 134
 SEGFAULT = 139
 HEAD = "# random seed: R02S0\n# Start of x86_64 tests\n"
-PASSED = HEAD + "ok 1 /x86_64/vfio-msix/grow\n# End of x86_64 tests\n1..1\n"
+PASSED = HEAD + "ok 1 /x86_64/vfio-msix/add-vectors\n# End of x86_64 tests\n1..1\n"
 ASSERTED = (HEAD + "Bail out! ERROR:../tests/qtest/vfio-msix-test.c:12:"
             "test_grow: assertion failed (a.lost == 0): (3 == 0)\n")
 
@@ -204,7 +204,7 @@ devices = { small = 64, other = 64, large = 640 }
 [demo]
 machine = "main"
 devices = ["small"]
-program = "build/growth"
+program = "build/adds"
 rounds = 2
 per_unmask = 5
 per_unmask_stock = 5
@@ -238,7 +238,7 @@ def load(text: str) -> cases.Suite:
 class CasesTest(unittest.TestCase):
     """What cases.toml may say."""
 
-    def refused(self, text: str, why: str) -> None:
+    def rejected(self, text: str, why: str) -> None:
         with self.assertRaises(Usage) as caught:
             load(text)
         self.assertIn(why, str(caught.exception))
@@ -268,23 +268,23 @@ class CasesTest(unittest.TestCase):
                          ["64.0", "64.1", "640.0"])
 
     def test_unknown_keys(self) -> None:
-        self.refused("colour = 1\n" + SUITE, "unknown key 'colour'")
-        self.refused(SUITE + 'colour = "red"\n',
+        self.rejected("colour = 1\n" + SUITE, "unknown key 'colour'")
+        self.rejected(SUITE + 'colour = "red"\n',
                      "case 'fix': unknown key 'colour'")
-        self.refused(SUITE.replace("devices = {", "cpus = 3\ndevices = {"),
+        self.rejected(SUITE.replace("devices = {", "cpus = 3\ndevices = {"),
                      "machine 'main': unknown key 'cpus'")
-        self.refused(SUITE.replace("rounds", "runs = 1\nrounds"),
+        self.rejected(SUITE.replace("rounds", "runs = 1\nrounds"),
                      "demo: unknown key 'runs'")
 
     def test_duplicate_names(self) -> None:
-        self.refused(SUITE.replace('"both"', '"fix"'),
+        self.rejected(SUITE.replace('"both"', '"fix"'),
                      "two cases are named 'fix'")
-        self.refused(SUITE + "[machine.main]\n", "main")
+        self.rejected(SUITE + "[machine.main]\n", "main")
 
     def test_missing_keys(self) -> None:
-        self.refused(SUITE.replace('shows = "is about the fix"\n', ""),
+        self.rejected(SUITE.replace('shows = "is about the fix"\n', ""),
                      "case 'fix': 'shows' is missing")
-        self.refused(SUITE.replace('name = "fix"\n', ""), "'name' is missing")
+        self.rejected(SUITE.replace('name = "fix"\n', ""), "'name' is missing")
 
     def test_wrong_values(self) -> None:
         fix = 'devices = ["small"]\nkernels'
@@ -308,23 +308,23 @@ class CasesTest(unittest.TestCase):
         ):
             with self.subTest(after=after):
                 self.assertIn(before, SUITE)
-                self.refused(SUITE.replace(before, after), why)
+                self.rejected(SUITE.replace(before, after), why)
 
     def test_contradictions(self) -> None:
-        self.refused(SUITE.replace('machine = "main"\ndevices = ["other"',
+        self.rejected(SUITE.replace('machine = "main"\ndevices = ["other"',
                                    'machine = "x"\ndevices = ["other"'),
                      "no machine 'x'")
-        self.refused(SUITE.replace('shows = "runs everywhere"',
+        self.rejected(SUITE.replace('shows = "runs everywhere"',
                                    'shows = "runs"\nstock_says = "lost"'),
                      "without a stock that fails")
-        self.refused(SUITE.replace('shows = "runs everywhere"',
+        self.rejected(SUITE.replace('shows = "runs everywhere"',
                                    'shows = "runs"\nkernels = []'),
                      "runs nowhere")
-        self.refused(SUITE.replace("[[case]]", '[[case]]\nguest = "6.1"', 1)
+        self.rejected(SUITE.replace("[[case]]", '[[case]]\nguest = "6.1"', 1)
                      + 'guest = "6.12"\n', "different guests: 6.1, 6.12")
 
     def test_no_toml(self) -> None:
-        self.refused("[[case", "cases.toml")
+        self.rejected("[[case", "cases.toml")
 
 
 def kernel(name: str, release: str) -> kernels.Kernel:
@@ -466,14 +466,14 @@ class OuterTest(unittest.TestCase):
 
 GOOD: dict[str, Any] = {
     "dynamic": True, "vectors": 64, "rounds": 2, "raised": 101000,
-    "raised_growing": 100500, "raised_off": 9, "delivered": 100990, "late": 1,
+    "raised_adding": 100500, "raised_off": 9, "delivered": 100990, "late": 1,
     "lost": 10, "extra": 0, "teardowns": 126, "teardowns_most": 63,
     "set_irqs": 64, "eventfds": 1.0, "mask_set_irqs": 0,
     "unmask_us": {"median": 120.5, "max": 900}}
 
 
 class FiguresTest(unittest.TestCase):
-    """Reading the growth program's figures."""
+    """Reading the figures of vfio-msix-add-vectors."""
 
     def read(self, data: object) -> figures.Run:
         return figures.read(json.dumps(data), "6.12", "patched", "v", 64, 2)
@@ -484,7 +484,7 @@ class FiguresTest(unittest.TestCase):
         self.assertEqual(run.report(), {
             "kernel": "6.12", "dynamic": True, "qemu": "patched",
             "version": "v", "vectors": 64, "rounds": 2, "raised": 101000,
-            "raised_growing": 100500, "raised_off": 9, "delivered": 100990,
+            "raised_adding": 100500, "raised_off": 9, "delivered": 100990,
             "late": 1, "lost": 10, "extra": 0, "teardowns": 126,
             "teardowns_most": 63, "set_irqs": 64,
             "eventfds": 1.0, "mask_set_irqs": 0.0,
@@ -508,7 +508,7 @@ class FiguresTest(unittest.TestCase):
                 ("unmask_us", {"median": float("nan"), "max": 1}),
                 ("vectors", 63), ("rounds", 1), ("lost", 101001),
                 ("delivered", 101000), ("delivered", 100989),
-                ("raised_growing", 101001),
+                ("raised_adding", 101001),
                 ("raised_off", 101001), ("teardowns", 62),
                 ("teardowns", 127)):
             with self.subTest(key=key, value=value), \
@@ -595,7 +595,7 @@ class ClaimTest(unittest.TestCase):
         self.failing("1 extra", k612_ours={"extra": 1})
 
     def test_ours_with_little_to_lose(self) -> None:
-        few = {"raised_growing": 99_999}
+        few = {"raised_adding": 99_999}
         for key in ("k61_ours", "k612_ours"):
             self.failing("met 99999 interrupts", **{key: few})
         self.failing("no interrupt while MSI-X was off",
@@ -615,7 +615,7 @@ class ClaimTest(unittest.TestCase):
     def test_too_few(self) -> None:
         self.failing("only 8 vectors", k612_stock={"vectors": 8})
         self.failing("no interrupt was raised", False,
-                     k612_ours={"raised": 0, "raised_growing": 0,
+                     k612_ours={"raised": 0, "raised_adding": 0,
                                 "delivered": 0})
 
     def test_table_and_notes(self) -> None:
@@ -626,7 +626,7 @@ class ClaimTest(unittest.TestCase):
 
 
 class EventsTest(unittest.TestCase):
-    """Reading along in a file that grows."""
+    """Reading lines that are appended to a file."""
 
     def test_partial_lines(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
@@ -733,16 +733,16 @@ class GuestTest(unittest.TestCase):
            '"slowest-ms":1,"took-ms":5}\n')
     END = '{"guest":"status 0"}\n'
     KVM = ("vfio-pci 0000:01:00.0: id= interrupt=msix\n"
-           "  msix: host-dynamic=1 vectors=4 used=2 promotions=%d\n"
-           "  vector 0: address=0x1 masked=0 listener=%s refused=0\n"
-           "  vector 1: address=0x1 masked=0 listener=qemu refused=0\n")
+           "  msix: host-dynamic=1 vectors=4 used=2 irqfd-assigned=%d\n"
+           "  vector 0: address=0x1 masked=0 state=%s setup-failed=0\n"
+           "  vector 1: address=0x1 masked=0 state=direct setup-failed=0\n")
 
     def judge(self, handled: int, lost: int, info: str = "",
               raised: int = 9) -> str:
-        listeners = guest.Listeners()
-        listeners.take(info or self.KVM % (3, "kvm"))
+        states = guest.States()
+        states.take(info or self.KVM % (3, "irqfd"))
         return guest.judge(json.loads(self.SUM % (raised, handled, lost)),
-                           listeners)
+                           states)
 
     def test_judge(self) -> None:
         self.assertEqual(self.judge(9, 0), "")
@@ -751,27 +751,27 @@ class GuestTest(unittest.TestCase):
         self.assertIn("handled 8", self.judge(8, 0))
 
     def test_extra(self) -> None:
-        listeners = guest.Listeners()
-        listeners.take(self.KVM % (3, "kvm"))
+        states = guest.States()
+        states.take(self.KVM % (3, "irqfd"))
         sums = {**json.loads(self.SUM % (9, 9, 0)), "extra": 2}
-        self.assertIn("2 more than", guest.judge(sums, listeners))
-        self.assertEqual(guest.judge({**sums, "disables": 1}, listeners), "")
+        self.assertIn("2 more than", guest.judge(sums, states))
+        self.assertEqual(guest.judge({**sums, "disables": 1}, states), "")
 
     def test_irqfds_must_be_seen(self) -> None:
         for info, why in (("nothing of ours", "does not tell"),
-                          (self.KVM % (0, "qemu"), "no vector was seen"),
-                          (self.KVM % (3, "qemu"), "no vector was seen"),
-                          (self.KVM % (0, "kvm"), "no vector was seen")):
+                          (self.KVM % (0, "direct"), "no vector was seen"),
+                          (self.KVM % (3, "direct"), "no vector was seen"),
+                          (self.KVM % (0, "irqfd"), "no vector was seen")):
             self.assertIn(why, self.judge(9, 0, info), info)
 
-    def test_listeners(self) -> None:
-        listeners = guest.Listeners()
-        self.assertEqual(listeners.figures(), {"promotions": None})
-        listeners.take(self.KVM % (3, "kvm"))
-        listeners.take(self.KVM % (4, "qemu"))
-        listeners.take("a guest that is gone")
-        self.assertEqual(listeners.figures(), {
-            "promotions": 4, "kvm-most": 1, "kvm-vectors": 1})
+    def test_states(self) -> None:
+        states = guest.States()
+        self.assertEqual(states.figures(), {"irqfd-assigned": None})
+        states.take(self.KVM % (3, "irqfd"))
+        states.take(self.KVM % (4, "direct"))
+        states.take("a guest that is gone")
+        self.assertEqual(states.figures(), {
+            "irqfd-assigned": 4, "kvm-most": 1, "kvm-vectors": 1})
 
     def result(self, *lines: str) -> dict[str, Any]:
         course = guest.Course()
@@ -811,7 +811,7 @@ class GuestTest(unittest.TestCase):
                 "        what = json.loads(f.readline())['execute']\n"
                 "        f.write(json.dumps({'return': answers.get(what)})\n"
                 "                .encode() + b'\\n'); f.flush()\n"
-                f"info = {self.KVM % (3, 'kvm')!r}\n"
+                f"info = {self.KVM % (3, 'irqfd')!r}\n"
                 f"good = {self.SUM % (9, 9, 0)!r}\nend = {self.END!r}\n"
                 + script, encoding="utf-8")
             fake.chmod(0o755)
@@ -821,7 +821,7 @@ class GuestTest(unittest.TestCase):
 
     def test_good(self) -> None:
         got = self.run_with("monitor(); say(good); say(end)\n")
-        self.assertEqual((got["lost"], got["promotions"]), (0, 3))
+        self.assertEqual((got["lost"], got["irqfd-assigned"]), (0, 3))
 
     def test_broken(self) -> None:
         for script, why in (
@@ -835,12 +835,12 @@ class GuestTest(unittest.TestCase):
                 self.run_with(script)
             self.assertIn(why, str(caught.exception))
 
-    def test_stands_still(self) -> None:
+    def test_hangs(self) -> None:
         with mock.patch.object(guest, "SILENT_LIMIT", 0.2), \
                 self.assertRaises(guest.GuestBroken) as caught:
             self.run_with("say('{\"alive\":1}\\n'); monitor()\n"
                           "time.sleep(20)\n")
-        self.assertIn("stands still", str(caught.exception))
+        self.assertIn("the guest hangs", str(caught.exception))
         self.assertIn('{"alive":1}', str(caught.exception))
 
     def test_qemu_fails(self) -> None:
@@ -1097,12 +1097,12 @@ class CommandLineTest(unittest.TestCase):
         with tempfile.TemporaryDirectory() as name, \
                 mock.patch.dict(os.environ, VFIO_MSIX_CACHE=name):
             code, out, _ = self.lab("run", "--dry-run", "--kernel", "6.12",
-                                    "grow")
+                                    "add-vectors")
             self.assertEqual(os.listdir(name), [])
         self.assertEqual(code, 0)
         self.assertIn("boot 6.12-main", out)
-        self.assertIn("-grow-patched: must pass", out)
-        self.assertIn("-grow-debian: must fail", out)
+        self.assertIn("-add-vectors-patched: must pass", out)
+        self.assertIn("-add-vectors-debian: must fail", out)
 
     def test_broken(self) -> None:
         for arguments, stream in ((["run"], 2), (["run", "--tap"], 1)):

@@ -159,13 +159,14 @@ class CaseTest(unittest.TestCase):
     """How a course is understood and judged."""
 
     INFO = ("vfio-pci 0000:01:00.0: id=ua-device interrupt=msix\n"
-            "  msix: host-dynamic=%d vectors=32 used=3 allocated=4 "
-            "function-masked=0 re-enables=%d replays=%d refusals=0\n"
-            "  vector 0: address=0x1 data=0x2 masked=0 listener=kvm\n")
+            "  msix: host-dynamic=%d vectors=32 used=3 host-vectors=4 "
+            "triggers=3 function-masked=0 resizes=%d replays=%d "
+            "setup-failures=0\n"
+            "  vector 0: address=0x1 data=0x2 masked=0 state=irqfd\n")
 
-    def judge(self, dynamic: int, enables: int, replays: int) -> str:
+    def judge(self, dynamic: int, resizes: int, replays: int) -> str:
         return virtcase.judge_override(virtcase.counts(
-            self.INFO % (dynamic, enables, replays)))
+            self.INFO % (dynamic, resizes, replays)))
 
     def test_override(self) -> None:
         self.assertEqual(self.judge(0, 5, 0), "")
@@ -228,9 +229,9 @@ class FollowTest(unittest.TestCase):
             self.case._follow(self.watch, "detach")
 
     def test_wants(self) -> None:
-        self.answer += "x promotions=3"
+        self.answer += "x irqfd-assigned=3"
         self.follow('{"guest":"up"}', '{"wants":"detach"}')
-        self.assertEqual(self.watch.listeners.seen, {0})
+        self.assertEqual(self.watch.states.seen, {0})
 
     def test_guest_that_cannot_measure(self) -> None:
         with self.assertRaises(guest.GuestBroken) as caught:

@@ -247,8 +247,8 @@ static void test_reset_values(void)
 }
 
 /*
- * Write every 32-bit register that there is or is not: only those that are
- * documented as writable change, and only their bits.
+ * Write every 32-bit offset: only registers that are documented as writable
+ * change, and only their bits.
  */
 static void test_register_map(void)
 {
@@ -350,7 +350,7 @@ static void test_access_sizes(void)
             }
             g_assert_cmphex(read_size(&vm, id + offset, size), ==, 0);
             write_size(&vm, fire + offset, size, 0);
-            /* would end in FIRE, if made up from smaller or larger ones */
+            /* would reach FIRE if split or merged */
             write_size(&vm, fire - offset, size, 0);
             write_size(&vm, period + offset, size, ~0ull);
             /* VERSION and the last bytes of the BAR; no access beyond it */
@@ -361,7 +361,7 @@ static void test_access_sizes(void)
     assert_reset_state(&vm.a);
     assert_counters(&vm.a, 0, 0, 0, 0);
 
-    /* and the one size that has an effect has it */
+    /* an aligned 32-bit access has an effect */
     g_assert_cmphex(read_size(&vm, id, 4), ==, MSIX_TESTDEV_ID_VALUE);
     write_size(&vm, fire, 4, 0);
     assert_counters(&vm.a, 0, 0, 1, 0);
@@ -414,7 +414,7 @@ static void test_table_access(void)
     vm_stop(&vm);
 }
 
-/* Numbers of vectors that are none raise and acknowledge nothing. */
+/* Invalid vector numbers raise and acknowledge nothing. */
 static void test_vector_range(void)
 {
     static const uint32_t numbers[] = {
@@ -434,7 +434,7 @@ static void test_vector_range(void)
     g_assert_cmphex(qmsix_testdev_read(&vm.a, MSIX_TESTDEV_OUTSTANDING), ==,
                     1u << 4);
     g_assert_cmpuint(qmsix_testdev_read(&vm.a, MSIX_TESTDEV_ACKED), ==, 0);
-    /* the registers of the first vector that is none */
+    /* the registers after the last vector's */
     qmsix_testdev_write(&vm.a, MSIX_TESTDEV_VECTOR(5) +
                         MSIX_TESTDEV_VECTOR_PERIOD, 100);
     g_assert_cmpuint(qmsix_testdev_read(&vm.a, MSIX_TESTDEV_VECTOR(5) +
@@ -586,10 +586,10 @@ static void test_mask(void)
         qmsix_testdev_unmask(&vm.a, n);
         g_assert_false(qmsix_testdev_pending(&vm.a, n));
         g_assert_cmpuint(messages(&vm, n), ==, 1);
-        /* the counters say what became of it when it was raised */
+        /* it was counted when it was raised */
         assert_vector(&vm.a, n, 0, 3, 0);
 
-        /* that was all: nothing is left to deliver */
+        /* nothing is left to deliver */
         qmsix_testdev_mask(&vm.a, n);
         qmsix_testdev_unmask(&vm.a, n);
         g_assert_cmpuint(messages(&vm, n), ==, 1);
@@ -851,7 +851,7 @@ static void test_period(void)
     vm_stop(&vm);
 }
 
-/* What starts the period anew and what does not. */
+/* What restarts the period, and what does not. */
 static void test_period_restart(void)
 {
     TestVM vm;
@@ -1310,7 +1310,7 @@ static void test_hot_unplug(void)
         dev = qpci_device_find(vm.qs->pcibus, QPCI_DEVFN(SLOT_HOTPLUG, 0));
         g_assert_nonnull(dev);
         qmsix_testdev_init(&d, dev, &vm.qs->alloc);
-        /* a new device, not the one before */
+        /* the new device */
         assert_counters(&d, 0, 0, 0, 0);
         g_assert_cmpuint(qmsix_testdev_read(&d, MSIX_TESTDEV_MSIX_ENABLES),
                          ==, 0);
@@ -1324,7 +1324,7 @@ static void test_hot_unplug(void)
         qtest_clock_step(vm.qts, 100 * US);
         g_assert_cmpuint(qmsix_testdev_take_all(&d, NULL), ==,
                          MSIX_TESTDEV_BATCH);
-        /* more are due this very moment */
+        /* more are due now */
         qpci_unplug_acpi_device_test(vm.qts, "hotplugged", SLOT_HOTPLUG);
         qtest_clock_step(vm.qts, 1000 * US);
         g_assert_cmpuint(qmsix_testdev_take_all(&d, NULL), ==, 0);
@@ -1345,13 +1345,13 @@ static void test_message_to_self(void)
     table = vm.a.msix.addr + vm.a.table_off;
     qmsix_testdev_enable(&vm.a, true);
 
-    /* fires itself: once, not for ever */
+    /* fires itself once */
     qmsix_testdev_set_message(&vm.a, 0, regs + MSIX_TESTDEV_FIRE, 0);
     qmsix_testdev_unmask(&vm.a, 0);
     qmsix_testdev_fire(&vm.a, 0);
     assert_counters(&vm.a, 1, 0, 0, 0);
 
-    /* from the timer, where the memory API's own guard is not in the way */
+    /* from the timer, where the memory API's re-entrancy guard does not apply */
     set_period(&vm.a, 0, 100);
     qmsix_testdev_ack(&vm.a, 0);
     set_run(&vm.a, true);
@@ -1543,7 +1543,7 @@ static void test_message_unplugs_self(const void *opaque)
     root_port_stop(&vm);
 }
 
-/* A guest gone mad; --seed, printed by GLib, runs the same again. */
+/* Random accesses; --seed, printed by GLib, repeats a run. */
 static void test_fuzz(void)
 {
     const unsigned rounds = 20000;
@@ -1594,7 +1594,7 @@ static void test_fuzz(void)
             qpci_config_writel(vm.dev_a, addr & ~3, val);
             break;
         case 8:
-            /* config space may say anything now: make it work again */
+            /* config space may have any value: restore it */
             qmsix_testdev_setup_pci(&vm.a);
             qmsix_testdev_enable(&vm.a, g_test_rand_bit());
             break;

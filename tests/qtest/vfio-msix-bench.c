@@ -5,18 +5,18 @@
  * libqos/vfio-host.h for the environment, and does what a guest's driver does
  * with N vectors of it, for several N.
  *
- * Times are QEMU's own.  Its qtest log has the time at which each command came
- * and that of its reply: what lies between is the access, with all that QEMU
- * does before the guest goes on, and without the way to QEMU and back.  What is
- * to be timed follows a write to a word of guest memory, the mark, so that it
- * is found in the log.  An access that does nothing is timed in the same way.
+ * Times are QEMU's own.  Its qtest log has the time of each command and of its
+ * reply: the difference is the access, with all that QEMU does before the guest
+ * goes on, and without the socket.  A write to a word of guest memory, the mark,
+ * precedes what is to be timed, to find it in the log.  An access that does
+ * nothing is timed in the same way.
  *
  * Delivery is timed without qtest: guest memory is a file that is mapped here,
  * and so are the device's registers.
  *
  * With --count the calls to the host are counted and nothing is timed, because
- * logging them takes time.  It states no opinion on the figures: its exit
- * status is 0 if it could measure, whatever that was.
+ * logging them takes time.  The exit status is 0 if it could measure, whatever
+ * the figures are.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -128,8 +128,8 @@ static void end(Bench *b)
 }
 
 /*
- * What comes next is timed: the last command before the next mark.  Config
- * space is written with two commands, the first says where.
+ * Time what comes next: the last command before the next mark.  Config space is
+ * written with two commands, of which the first is the address.
  */
 static void begin(Bench *b, const char *what, unsigned vectors)
 {
@@ -170,14 +170,14 @@ static void end_count(Bench *b)
     }
 }
 
-static void await_listeners(Bench *b, unsigned count)
+static void await_kvm(Bench *b, unsigned count)
 {
     if (b->kvm) {
         qvfio_machine_await_kvm(&b->m, count);
     }
 }
 
-/* The mask bit of a masked vector is set: the guest writes, nothing changes. */
+/* Set the mask bit of a masked vector, which does nothing. */
 static void do_nothing(Bench *b, unsigned n)
 {
     unsigned i;
@@ -192,19 +192,19 @@ static void do_nothing(Bench *b, unsigned n)
     end(b);
 }
 
-static void grow(Bench *b, unsigned n)
+static void add_vectors(Bench *b, unsigned n)
 {
     unsigned i;
 
     qmsix_testdev_enable(b->d, true);
     do_nothing(b, n);
-    begin_count(b, "grow", n);
+    begin_count(b, "add", n);
     for (i = 0; i < n; i++) {
-        begin(b, "grow", n);
+        begin(b, "add", n);
         qmsix_testdev_unmask(b->d, i);
     }
     end(b);
-    await_listeners(b, n);
+    await_kvm(b, n);
     end_count(b);
 }
 
@@ -220,7 +220,7 @@ static void mask_and_unmask(Bench *b, unsigned n)
         qmsix_testdev_unmask(b->d, i);
     }
     end(b);
-    await_listeners(b, n);
+    await_kvm(b, n);
     end_count(b);
 
     /* as a guest does that masks its vector around each interrupt */
@@ -232,7 +232,7 @@ static void mask_and_unmask(Bench *b, unsigned n)
         qmsix_testdev_unmask(b->d, 0);
     }
     end(b);
-    await_listeners(b, n);
+    await_kvm(b, n);
     end_count(b);
 }
 
@@ -241,7 +241,7 @@ static void toggle_function_mask(Bench *b, unsigned n)
     unsigned i;
 
     for (i = 0; i < TOGGLES; i++) {
-        await_listeners(b, n);
+        await_kvm(b, n);
         begin_count(b, "fmask", n);
         begin(b, "fmask-on", n);
         qmsix_testdev_function_mask(b->d, true);
@@ -249,7 +249,7 @@ static void toggle_function_mask(Bench *b, unsigned n)
         begin(b, "fmask-off", n);
         qmsix_testdev_function_mask(b->d, false);
         end(b);
-        await_listeners(b, n);
+        await_kvm(b, n);
         end_count(b);
     }
 }
@@ -259,7 +259,7 @@ static void disable_and_enable(Bench *b, unsigned n)
     unsigned i;
 
     for (i = 0; i < TOGGLES; i++) {
-        await_listeners(b, n);
+        await_kvm(b, n);
         begin_count(b, "disable", n);
         begin(b, "disable", n);
         qmsix_testdev_enable(b->d, false);
@@ -269,12 +269,12 @@ static void disable_and_enable(Bench *b, unsigned n)
         begin(b, "enable", n);
         qmsix_testdev_enable(b->d, true);
         end(b);
-        await_listeners(b, n);
+        await_kvm(b, n);
         end_count(b);
     }
 }
 
-/* The whole machine's, as seen from outside: nothing in QEMU's log */
+/* A reset of the machine, which is not in QEMU's log: timed here */
 static void reset(Bench *b, unsigned n)
 {
     Sample s = { .what = "reset", .vectors = n };
@@ -310,12 +310,12 @@ static void sparse(Bench *b, unsigned n)
     for (i = 0; i < ARRAY_SIZE(vectors); i++) {
         qmsix_testdev_unmask(b->d, vectors[i]);
     }
-    await_listeners(b, ARRAY_SIZE(vectors));
+    await_kvm(b, ARRAY_SIZE(vectors));
     end_count(b);
     qmsix_testdev_enable(b->d, false);
     begin_count(b, "sparse-enable", n);
     qmsix_testdev_enable(b->d, true);
-    await_listeners(b, ARRAY_SIZE(vectors));
+    await_kvm(b, ARRAY_SIZE(vectors));
     end_count(b);
     qmsix_testdev_enable(b->d, false);
     for (i = 0; i < ARRAY_SIZE(vectors); i++) {
@@ -325,7 +325,7 @@ static void sparse(Bench *b, unsigned n)
 
 static void measure_size(Bench *b, unsigned n)
 {
-    grow(b, n);
+    add_vectors(b, n);
     mask_and_unmask(b, n);
     toggle_function_mask(b, n);
     disable_and_enable(b, n);
@@ -470,11 +470,11 @@ static void measure(Bench *b, GString *out)
             die("the device has %u vectors", b->d->vectors);
         }
     }
-    /* What MSI-X itself takes is no vector's. */
+    /* Descriptors of MSI-X itself belong to no vector. */
     qmsix_testdev_enable(b->d, true);
     b->eventfds = qvfio_machine_eventfds(&b->m);
     qmsix_testdev_enable(b->d, false);
-    /* Code is read from its file when it is first run, and the heap grows. */
+    /* Code is read from its file when it is first run, and the heap is extended. */
     measure_size(b, g_array_index(b->sizes, unsigned, 0));
     b->warm = true;
     for (round = 0; round < b->repeat; round++) {
@@ -493,15 +493,15 @@ static void measure(Bench *b, GString *out)
 }
 
 /*
- * QEMU's heap, by what tests/bench/heap-log.c says of it
+ * QEMU's heap, as tests/bench/heap-log.c logs it
  */
 
-/* Looks of 10 ms that show the same: QEMU frees some things later, by RCU */
+/* Lines of 10 ms that must be equal: QEMU frees some memory later, by RCU */
 #define SAME_LOOKS 50
 
 static uint64_t settled_heap(const char *path)
 {
-    gint64 limit = qmsix_testdev_patience_end();
+    gint64 limit = qmsix_testdev_deadline();
     size_t seen = 0;
 
     for (;;) {
@@ -530,9 +530,9 @@ static uint64_t settled_heap(const char *path)
 }
 
 /*
- * Vectors are enabled together, as to add one means something else to each QEMU
- * and host.  MSI-X goes off and on before with the one, so that all but the
- * others is there twice.
+ * Vectors are enabled together, as adding one works differently on each QEMU and
+ * host.  MSI-X is enabled with the one vector before, so that the difference is
+ * the other vectors.
  */
 static void measure_memory(Bench *b, GString *out)
 {
@@ -551,7 +551,7 @@ static void measure_memory(Bench *b, GString *out)
     }
     g_setenv("LD_PRELOAD", preload, true);
     g_setenv("HEAP_LOG", heap, true);
-    /* What is kept back for the next who asks would count as in use. */
+    /* Memory in the allocator's caches would count as in use. */
     g_setenv("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0", true);
     g_setenv("G_SLICE", "always-malloc", true);
     start(b, "");
@@ -570,9 +570,9 @@ static void measure_memory(Bench *b, GString *out)
     }
     qmsix_testdev_enable(b->d, true);
     all = settled_heap(heap);
-    /* Only now, because to say who listens takes memory */
+    /* Last, because "info pic" allocates memory */
     if (b->kvm && qvfio_machine_has_stats(&b->m) &&
-        qvfio_machine_listeners(&b->m, "kvm") < n) {
+        qvfio_machine_vectors_in(&b->m, "irqfd") < n) {
         die("KVM does not listen to all of %u vectors", n);
     }
     stop(b);
@@ -657,7 +657,7 @@ static int64_t now_ns(void)
     return now.tv_sec * NS_PER_S + now.tv_nsec;
 }
 
-/* Who spins must not keep QEMU waiting where both have one processor. */
+/* This thread spins: it must not take the CPU from QEMU. */
 static void yield_always(void)
 {
     struct sched_param param = { 0 };
@@ -688,7 +688,7 @@ static void measure_latency(Bench *b, unsigned count, GString *out)
         p.regs[MSIX_TESTDEV_FIRE / 4] = 0;
         do {
             took = now_ns() - start_ns;
-            if (took > QMSIX_TESTDEV_PATIENCE_S * NS_PER_S) {
+            if (took > QMSIX_TESTDEV_TIMEOUT_S * NS_PER_S) {
                 die("interrupt %u of %u has not arrived", i, count);
             }
         } while (!qatomic_read(word));

@@ -1,16 +1,15 @@
 /*
  * QTest testcase for MSI-X of vfio-pci when the host fails
  *
- * Whatever the host refuses, at whatever moment: QEMU lives, vectors that are
- * not concerned deliver, there is one line in the log for those that are, they
- * work as soon as the cause is gone and the guest unmasks them again, and no
- * descriptor is leaked.
+ * Whichever call fails, and whenever: QEMU survives, the other vectors deliver,
+ * each vector that fails has one line in the log and works at an unmask after
+ * the cause is gone, and no descriptor is leaked.
  *
- * A real host fails when it likes.  This one needs the simulated host of
- * tests/vfio-sim, which fails when it is told to, and is skipped without.
+ * This needs the simulated host of tests/vfio-sim, which fails on command, and
+ * is skipped without.
  *
- *   VFIO_MSIX_TEST_UNMASKS  how often the guest of "refused-flood" unmasks a
- *                           vector that it cannot have (default: 1000)
+ *   VFIO_MSIX_TEST_UNMASKS  how often the guest of "failure-flood" unmasks a
+ *                           vector whose set-up fails (default: 1000)
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -30,16 +29,15 @@
 #define ALL_USED (BIT_ULL(USED) - 1)
 
 /*
- * Vectors that the guest uses before it wants one more, which is vector HAD.
- * A host without dynamic MSI-X then has no room left: it is asked for twice as
- * many, but HAD + 1 would do.
+ * Vectors that the guest uses before it adds vector HAD.  Without dynamic MSI-X
+ * QEMU resizes to twice as many for it, or else to HAD + 1.
  */
 #define HAD 4
 #define ALL_HAD (BIT_ULL(HAD) - 1)
 
 /*
- * What the guest does, and the host may fail at.  Each step is followed by a
- * look at all vectors.
+ * What the guest does, and the host may fail at.  All vectors are checked after
+ * each step.
  */
 enum {
     STEP_ENABLE_NONE,
@@ -51,7 +49,7 @@ enum {
     N_STEPS
 };
 
-/* More lines in one step would be the guest's way to flood the host's log */
+/* The most lines in a step: a guest must not flood the host's log */
 #define MAX_OTHER_LINES 3
 
 typedef struct Faulty {
@@ -64,18 +62,18 @@ typedef struct Faulty {
 
     /* lines that QEMU has written */
     unsigned lines_seen;
-    unsigned refusals[USED];    /* since MSI-X was last enabled */
+    unsigned failures[USED];    /* since MSI-X was last enabled */
     unsigned other_lines;       /* of this step */
     unsigned unclear_lines;     /* without the device or the cause */
-    unsigned total_refusals;    /* since the fault was set */
-    const char *cause;          /* what a refusal must give as its reason */
+    unsigned total_failures;    /* since the fault was set */
+    const char *cause;          /* the reason that each failure must give */
 
     /* vectors, bit maps */
     uint64_t unmasked;
-    uint64_t refused;           /* nothing is expected of them for now */
+    uint64_t failed;            /* nothing is expected of them for now */
 
     bool enabled;
-    /* what is wrong is no call that fails, but that the host has run out */
+    /* the host has run out of vectors, and no call fails otherwise */
     bool exhausted;
 } Faulty;
 
@@ -100,14 +98,14 @@ static int64_t faults(Faulty *f)
     return qvfio_sim_counter(f->sim, "faults");
 }
 
-/* Look at what QEMU has to say, which is said before a guest's access ends. */
+/* Read QEMU's log, which is written before a guest's access ends. */
 static void read_lines(Faulty *f)
 {
     g_auto(GStrv) lines = qvfio_stderr_lines(f->path);
 
     for (; lines[f->lines_seen] && *lines[f->lines_seen]; f->lines_seen++) {
         const char *line = lines[f->lines_seen];
-        int n = qvfio_refused_vector(line, f->name);
+        int n = qvfio_failed_vector(line, f->name);
 
         g_test_message("%s", line);
         f->unclear_lines += !strstr(line, f->name);
@@ -118,17 +116,17 @@ static void read_lines(Faulty *f)
 
         g_assert_cmpint(n, <, USED);
         f->unclear_lines += !strstr(line, f->cause ?: "");
-        f->refusals[n]++;
-        f->total_refusals++;
-        f->refused |= BIT_ULL(n);
-        g_assert_cmpuint(f->refusals[n], ==, 1);
+        f->failures[n]++;
+        f->total_failures++;
+        f->failed |= BIT_ULL(n);
+        g_assert_cmpuint(f->failures[n], ==, 1);
     }
 }
 
 static void enable(Faulty *f)
 {
-    memset(f->refusals, 0, sizeof(f->refusals));
-    f->refused = 0;
+    memset(f->failures, 0, sizeof(f->failures));
+    f->failed = 0;
     qmsix_testdev_enable(f->d, true);
     f->enabled = true;
     read_lines(f);
@@ -144,7 +142,7 @@ static void disable(Faulty *f)
 static void unmask(Faulty *f, unsigned n)
 {
     int64_t before = faults(f);
-    uint64_t refused = f->refused;
+    uint64_t failed = f->failed;
     unsigned i;
 
     qmsix_testdev_unmask(f->d, n);
@@ -155,25 +153,25 @@ static void unmask(Faulty *f, unsigned n)
         return;
     }
     if (faults(f) == before) {
-        /* Nothing went wrong this time, so the vector has to work */
-        g_assert_cmphex(f->refused, ==, refused);
-        f->refused &= ~BIT_ULL(n);
+        /* The unmask did not fail, so the vector has to work */
+        g_assert_cmphex(f->failed, ==, failed);
+        f->failed &= ~BIT_ULL(n);
         return;
     }
     /*
-     * One that was refused before and is again does so silently; without
-     * dynamic MSI-X that goes for others as well.
+     * A vector that failed before may fail again, without a line; without
+     * dynamic MSI-X other vectors may, too.
      */
     for (i = 0; i < USED; i++) {
-        if (f->refusals[i] && (i == n || !dynamic)) {
-            f->refused |= BIT_ULL(i);
+        if (f->failures[i] && (i == n || !dynamic)) {
+            f->failed |= BIT_ULL(i);
         }
     }
 }
 
 /*
- * Take what nobody has fired, or has been told of already: when MSI-X was off
- * on the host QEMU signals vectors itself, to be sure.
+ * Take replays, which QEMU signals after MSI-X was disabled on the host, and
+ * interrupts that were accounted for.
  */
 static void drain(Faulty *f)
 {
@@ -187,7 +185,7 @@ static void check(Faulty *f)
 
     drain(f);
     for (n = 0; n < USED && f->enabled; n++) {
-        if (f->unmasked & ~f->refused & BIT_ULL(n) &&
+        if (f->unmasked & ~f->failed & BIT_ULL(n) &&
             !qmsix_testdev_delivers(f->d, n)) {
             g_test_message("vector %u", n);
             g_assert_not_reached();
@@ -197,7 +195,7 @@ static void check(Faulty *f)
 
 static void mask_and_unmask(Faulty *f, unsigned n)
 {
-    bool fire = !(f->refused & BIT_ULL(n));
+    bool fire = !(f->failed & BIT_ULL(n));
 
     qmsix_testdev_mask(f->d, n);
     if (fire) {
@@ -207,7 +205,7 @@ static void mask_and_unmask(Faulty *f, unsigned n)
     }
     unmask(f, n);
     if (fire) {
-        /* It had come before anything was refused */
+        /* It had come before anything failed */
         g_assert_true(qmsix_testdev_take(f->d, n));
         qmsix_testdev_ack(f->d, n);
     }
@@ -261,7 +259,7 @@ static void step(Faulty *f, unsigned number)
     }
 }
 
-/* The host is well again, and so is each vector that the guest unmasks */
+/* The host fails no more: each vector works once the guest unmasks it */
 static void recover(Faulty *f)
 {
     unsigned n;
@@ -272,12 +270,12 @@ static void recover(Faulty *f)
     f->cause = NULL;
     if (f->enabled) {
         for (n = 0; n < USED; n++) {
-            if (f->refused & f->unmasked & BIT_ULL(n)) {
+            if (f->failed & f->unmasked & BIT_ULL(n)) {
                 qmsix_testdev_mask(f->d, n);
                 unmask(f, n);
             }
         }
-        g_assert_cmphex(f->refused & f->unmasked, ==, 0);
+        g_assert_cmphex(f->failed & f->unmasked, ==, 0);
     }
 }
 
@@ -285,17 +283,17 @@ static void heal(Faulty *f)
 {
     recover(f);
     check(f);
-    /* Last, as interrupts are worth more than words */
+    /* Last, as interrupts matter more than the log */
     g_assert_cmpuint(f->unclear_lines, ==, 0);
 }
 
 static void start_fault(Faulty *f, const char *command)
 {
-    f->total_refusals = 0;
+    f->total_failures = 0;
     qvfio_sim_command(f->sim, "%s", command);
 }
 
-/* Leave everything as it was at the beginning, and no descriptor more. */
+/* Undo all steps, and check that no descriptor is left. */
 static void finish(Faulty *f)
 {
     unsigned n;
@@ -308,7 +306,7 @@ static void finish(Faulty *f)
         qmsix_testdev_mask(f->d, n);
         unmask(f, n);
     }
-    g_assert_cmphex(f->refused, ==, 0);
+    g_assert_cmphex(f->failed, ==, 0);
     check(f);
     for (n = 0; n < USED; n++) {
         qmsix_testdev_mask(f->d, n);
@@ -322,7 +320,7 @@ static void finish(Faulty *f)
     }
 }
 
-/* All steps; @fault, if any, is there from step @from to step @to. */
+/* All steps, with @fault (or NULL) from step @from to step @to. */
 static void scenario(Faulty *f, const char *fault, unsigned from, unsigned to)
 {
     unsigned i;
@@ -353,7 +351,7 @@ static void start(Faulty *f)
     f->sim = qvfio_sim_connect(device);
     g_assert_nonnull(f->sim);
 
-    /* All is well without a fault; and the first time takes what it keeps */
+    /* Without a fault; the first time allocates what QEMU keeps */
     scenario(f, NULL, 0, 0);
     g_assert_cmpuint(f->lines_seen, ==, 0);
     f->fds = qvfio_sim_qemu_fds(f->sim);
@@ -377,7 +375,7 @@ static void use_some(Faulty *f)
     for (n = 0; n < HAD; n++) {
         unmask(f, n);
     }
-    g_assert_cmphex(f->refused, ==, 0);
+    g_assert_cmphex(f->failed, ==, 0);
     check(f);
     drain(f);
     if (!dynamic) {
@@ -385,7 +383,7 @@ static void use_some(Faulty *f)
     }
 }
 
-/* Have each fire when the host has torn something down */
+/* Each fires when the host has disabled something */
 static void fire_in_window(Faulty *f, uint64_t vectors)
 {
     unsigned n;
@@ -420,20 +418,20 @@ static void assert_told(Faulty *f, uint64_t vectors)
 }
 
 /*
- * The guest wants vector HAD while those that it has fire, just when the host
- * has MSI-X disabled to make room.
+ * The guest adds vector HAD while those that it has fire, just when the host has
+ * MSI-X disabled for the resize.
  */
-static void grow_while_firing(Faulty *f)
+static void resize_while_firing(Faulty *f)
 {
     int64_t dropped = qvfio_sim_counter(f->sim, "dropped");
 
     fire_in_window(f, ALL_HAD);
     unmask(f, HAD);
-    /* or nothing would be proven by what comes after */
+    /* the device has fired in the resize */
     g_assert_cmpint(qvfio_sim_counter(f->sim, "dropped"), ==, dropped + HAD);
 }
 
-static bool need_growth(void)
+static bool need_resize(void)
 {
     if (!need_simulation()) {
         return false;
@@ -470,15 +468,15 @@ static void test_nth_call(const void *opaque)
             break;
         }
         if (is_errno || dynamic) {
-            g_assert_cmpuint(f.total_refusals, <=, 1);
+            g_assert_cmpuint(f.total_failures, <=, 1);
         }
     }
-    /* or it was not each */
+    /* all calls were covered */
     g_assert_cmpuint(nth, >, N_STEPS);
     stop(&f);
 }
 
-/* All calls fail, from one step on and up to another */
+/* All calls fail from one step to another */
 static void test_all_calls(const void *opaque)
 {
     const char *result = opaque;
@@ -504,17 +502,17 @@ static void test_all_calls(const void *opaque)
             g_assert_cmpint(faults(&f), >, before);
         }
         if (dynamic && i >= STEP_UNMASK && i < STEP_MASKS) {
-            g_assert_cmpuint(f.total_refusals, ==, 1);
+            g_assert_cmpuint(f.total_failures, ==, 1);
         }
     }
     scenario(&f, fault, 0, STEP_MASKS);
-    g_assert_cmpuint(f.total_refusals, ==, USED);
+    g_assert_cmpuint(f.total_failures, ==, USED);
     scenario(&f, fault, STEP_MASKS, STEP_ENABLE_ALL);
     scenario(&f, fault, STEP_UNMASK + 3, STEP_RESET);
     stop(&f);
 }
 
-/* The host has something against one vector, whenever that comes up */
+/* The host fails each call that is about one vector */
 static void test_one_vector(const void *opaque)
 {
     const char *result = opaque;
@@ -536,17 +534,17 @@ static void test_one_vector(const void *opaque)
         start_fault(&f, fault);
         for (i = STEP_ENABLE_NONE; i <= STEP_MASKS; i++) {
             step(&f, i);
-            g_assert_cmphex(f.refused, ==,
+            g_assert_cmphex(f.failed, ==,
                             i >= STEP_UNMASK + v ? BIT_ULL(v) : 0);
         }
-        /* tried each time, said once */
+        /* tried each time, reported once */
         for (i = 0; i < 20; i++) {
             int64_t before = faults(&f);
 
             mask_and_unmask(&f, v);
             g_assert_cmpint(faults(&f), >, before);
         }
-        g_assert_cmpuint(f.total_refusals, ==, 1);
+        g_assert_cmpuint(f.total_failures, ==, 1);
         check(&f);
         heal(&f);
 
@@ -554,11 +552,11 @@ static void test_one_vector(const void *opaque)
         f.cause = cause;
         start_fault(&f, fault);
         step(&f, STEP_ENABLE_ALL);
-        g_assert_cmphex(f.refused, ==, BIT_ULL(v));
-        g_assert_cmpuint(f.total_refusals, ==, 1);
+        g_assert_cmphex(f.failed, ==, BIT_ULL(v));
+        g_assert_cmpuint(f.total_failures, ==, 1);
         step(&f, STEP_MASKS);
-        g_assert_cmphex(f.refused, ==, BIT_ULL(v));
-        g_assert_cmpuint(f.total_refusals, ==, 1);
+        g_assert_cmphex(f.failed, ==, BIT_ULL(v));
+        g_assert_cmpuint(f.total_failures, ==, 1);
         heal(&f);
         finish(&f);
     }
@@ -579,7 +577,7 @@ static void test_eventfds(void)
     for (nth = 1; nth <= USED + 1; nth++) {
         g_autofree char *fault = g_strdup_printf("fault eventfd nth=%u "
                                                  "result=EMFILE", nth);
-        uint64_t refused = ALL_USED & ~(BIT_ULL(nth - 1) - 1);
+        uint64_t failed = ALL_USED & ~(BIT_ULL(nth - 1) - 1);
         unsigned i;
 
         g_test_message("%s", fault);
@@ -589,7 +587,7 @@ static void test_eventfds(void)
         for (i = STEP_ENABLE_NONE; i <= STEP_MASKS; i++) {
             step(&f, i);
         }
-        g_assert_cmphex(f.refused, ==, refused);
+        g_assert_cmphex(f.failed, ==, failed);
         heal(&f);
 
         f.exhausted = true;
@@ -603,9 +601,9 @@ static void test_eventfds(void)
         f.cause = strerror(EMFILE);
         start_fault(&f, fault);
         step(&f, STEP_ENABLE_ALL);
-        g_assert_cmphex(f.refused, ==, refused);
+        g_assert_cmphex(f.failed, ==, failed);
         step(&f, STEP_MASKS);
-        g_assert_cmphex(f.refused, ==, refused);
+        g_assert_cmphex(f.failed, ==, failed);
         step(&f, STEP_RESET);
         finish(&f);
     }
@@ -619,14 +617,14 @@ static void check_pool(Faulty *f, unsigned size)
     if (!f->enabled) {
         return;
     }
-    /* vector 0 of a mediated device takes none, which leaves one more */
-    g_assert_cmphex(f->refused & had, ==, 0);
-    g_assert_cmphex(f->refused | had | BIT_ULL(size), ==,
+    /* a mediated device emulates vector 0 */
+    g_assert_cmphex(f->failed & had, ==, 0);
+    g_assert_cmphex(f->failed | had | BIT_ULL(size), ==,
                     ALL_USED | BIT_ULL(size));
     g_assert_cmpint(qvfio_sim_counter(f->sim, "used"), ==, size);
 }
 
-/* The host has fewer vectors than the guest wants */
+/* The host has fewer vectors than the guest uses */
 static void test_pool(void)
 {
     Faulty f;
@@ -647,7 +645,7 @@ static void test_pool(void)
             step(&f, i);
         }
         check_pool(&f, size);
-        g_assert_cmpuint(f.total_refusals, ==, ctpop64(f.refused));
+        g_assert_cmpuint(f.total_failures, ==, ctpop64(f.failed));
         heal(&f);
 
         step(&f, STEP_DISABLE);
@@ -657,7 +655,7 @@ static void test_pool(void)
         check_pool(&f, size);
         step(&f, STEP_MASKS);
         check_pool(&f, size);
-        g_assert_cmpuint(f.total_refusals, ==, ctpop64(f.refused));
+        g_assert_cmpuint(f.total_failures, ==, ctpop64(f.failed));
         heal(&f);
         step(&f, STEP_RESET);
         finish(&f);
@@ -666,23 +664,23 @@ static void test_pool(void)
 }
 
 /*
- * A host without dynamic MSI-X that has not room for twice as many vectors
- * gives what it can, and as long as that is one more nothing is amiss.
+ * Without dynamic MSI-X, and with fewer than twice as many vectors, the host is
+ * resized to what it has: one more is enough.
  */
-static void test_grow_fallback(void)
+static void test_resize_fallback(void)
 {
     static const struct {
         const char *pool;
-        unsigned times;         /* that a call fails without a number */
-        unsigned room;          /* that there is in the end */
+        unsigned times;         /* calls that fail, and name no number */
+        unsigned total;         /* allocated in the end */
     } hosts[] = {
         /* HAD is 4 */
         { "unlimited", 0, 8 },
-        /* it says how many it has */
+        /* the call returns how many there are */
         { "7", 0, 7 },
         { "6", 0, 6 },
         { "5", 0, 5 },
-        /* it does not like the triggers, then not the number, nor the next */
+        /* the triggers fail, then the number, then the next number */
         { "unlimited", 1, 8 },
         { "unlimited", 2, 6 },
         { "unlimited", 3, 5 },
@@ -695,7 +693,7 @@ static void test_grow_fallback(void)
     Faulty f;
     unsigned i;
 
-    if (!need_growth()) {
+    if (!need_resize()) {
         return;
     }
 
@@ -710,20 +708,20 @@ static void test_grow_fallback(void)
             qvfio_sim_command(f.sim, "fault set-irqs index=MSIX data=EVENTFD "
                               "result=ENOSPC times=%u", hosts[i].times);
         }
-        grow_while_firing(&f);
+        resize_while_firing(&f);
         assert_told(&f, ALL_HAD);
-        g_assert_cmphex(f.refused, ==, 0);
+        g_assert_cmphex(f.failed, ==, 0);
         check(&f); /* the new one as well */
         g_assert_cmpint(qvfio_sim_counter(f.sim, "allocated"), ==,
-                        hosts[i].room);
+                        hosts[i].total);
         finish(&f);
     }
     g_assert_cmpuint(f.lines_seen, ==, 0);
     stop(&f);
 }
 
-/* One more cannot be had, and the guest has what it had before */
-static void grow_refused(Faulty *f, const char *fault)
+/* The resize fails, and the guest keeps what it had */
+static void resize_fails(Faulty *f, const char *fault)
 {
     unsigned round;
 
@@ -732,64 +730,63 @@ static void grow_refused(Faulty *f, const char *fault)
     f->exhausted = true;
     f->cause = strerror(ENOSPC);
     start_fault(f, fault);
-    grow_while_firing(f);
+    resize_while_firing(f);
     assert_told(f, ALL_HAD);
-    g_assert_cmphex(f->refused, ==, BIT_ULL(HAD));
+    g_assert_cmphex(f->failed, ==, BIT_ULL(HAD));
     check(f);
     g_assert_cmpint(qvfio_sim_counter(f->sim, "allocated"), ==, HAD);
     g_assert_cmpint(qvfio_sim_counter(f->sim, "triggers"), ==, HAD);
 
-    /* nor is anything lost on one that is refused again */
+    /* nor is anything lost when it fails again */
     for (round = 0; round < 3; round++) {
         drain(f);
         qvfio_sim_command(f->sim, "clear");
         qvfio_sim_command(f->sim, "%s", fault);
         qmsix_testdev_mask(f->d, HAD);
-        grow_while_firing(f);
+        resize_while_firing(f);
         assert_told(f, ALL_HAD);
         check(f);
     }
-    g_assert_cmpuint(f->total_refusals, ==, 1);
+    g_assert_cmpuint(f->total_failures, ==, 1);
 
-    /* or when the host has changed its mind */
+    /* nor when it fails no more */
     drain(f);
     qvfio_sim_command(f->sim, "clear");
     qvfio_sim_command(f->sim, "pool unlimited");
     f->exhausted = false;
     qmsix_testdev_mask(f->d, HAD);
-    grow_while_firing(f);
+    resize_while_firing(f);
     assert_told(f, ALL_HAD);
-    g_assert_cmphex(f->refused, ==, 0);
+    g_assert_cmphex(f->failed, ==, 0);
     finish(f);
 }
 
-static void test_grow_refused(void)
+static void test_resize_fails(void)
 {
     Faulty f;
 
-    if (!need_growth()) {
+    if (!need_resize()) {
         return;
     }
 
     start(&f);
-    grow_refused(&f, "pool " stringify(HAD));
-    /* twice as many, the same without triggers, fewer, and just one more */
-    grow_refused(&f, "fault set-irqs index=MSIX data=EVENTFD result=ENOSPC "
+    resize_fails(&f, "pool " stringify(HAD));
+    /* HAD * 2, the same without triggers, fewer, and HAD + 1 fail */
+    resize_fails(&f, "fault set-irqs index=MSIX data=EVENTFD result=ENOSPC "
                  "times=4");
-    /* and with what it had before it is still against the triggers */
-    grow_refused(&f, "fault set-irqs index=MSIX data=EVENTFD result=ENOSPC "
+    /* and so do the triggers with the previous number */
+    resize_fails(&f, "fault set-irqs index=MSIX data=EVENTFD result=ENOSPC "
                  "times=5");
     stop(&f);
 }
 
 /*
- * Whatever the host refuses when it has MSI-X disabled to make room: what the
- * vectors have fired is not lost.  It comes at once for those that work, and
- * for the others when they do.  Returns the vectors that were refused.
+ * Whatever fails in a resize, no interrupt is lost: it comes at once for vectors
+ * that work, and for the others when they do.  Returns those that failed.
  */
-static uint64_t grow_and_recover(Faulty *f, const char *fault)
+static uint64_t resize_and_recover(Faulty *f, const char *fault)
 {
-    uint64_t refused;
+    uint64_t failed;
     unsigned n;
 
     g_test_message("%s", fault);
@@ -797,9 +794,9 @@ static uint64_t grow_and_recover(Faulty *f, const char *fault)
     start_fault(f, fault);
     fire_in_window(f, ALL_HAD);
     unmask(f, HAD);
-    refused = f->refused;
-    assert_told(f, ALL_HAD & ~refused);
-    /* QEMU may have told of the others as well */
+    failed = f->failed;
+    assert_told(f, ALL_HAD & ~failed);
+    /* QEMU may have signalled the others as well */
     qvfio_fence(f->d);
     for (n = 0; n < HAD; n++) {
         if (qmsix_testdev_take(f->d, n)) {
@@ -811,44 +808,44 @@ static uint64_t grow_and_recover(Faulty *f, const char *fault)
     recover(f);
     assert_told(f, ALL_HAD);
     finish(f);
-    return refused;
+    return failed;
 }
 
 /* Any call fails, and some of those after it */
-static void test_grow_nth_call(const void *opaque)
+static void test_resize_nth_call(const void *opaque)
 {
     const char *result = opaque;
     Faulty f;
     unsigned nth, times;
     int64_t before;
 
-    if (!need_growth()) {
+    if (!need_resize()) {
         return;
     }
 
     start(&f);
     for (nth = 1, before = -1; faults(&f) > before; nth++) {
         before = faults(&f);
-        /* as many as it takes for MSI-X to be off in the end, and more */
+        /* as many as leave MSI-X disabled in the end, and more */
         for (times = 1; times <= 16; times++) {
             g_autofree char *fault =
                 g_strdup_printf("fault set-irqs nth=%u times=%u result=%s",
                                 nth, times, result);
 
-            grow_and_recover(&f, fault);
+            resize_and_recover(&f, fault);
         }
     }
     g_assert_cmpuint(nth, >, 3);
     stop(&f);
 }
 
-/* While MSI-X is disabled other devices take what this one had */
-static void test_grow_robbed(void)
+/* While MSI-X is disabled other devices take this one's vectors */
+static void test_resize_robbed(void)
 {
     Faulty f;
     unsigned left;
 
-    if (!need_growth()) {
+    if (!need_resize()) {
         return;
     }
 
@@ -858,20 +855,20 @@ static void test_grow_robbed(void)
 
         f.exhausted = true;
         f.cause = strerror(ENOSPC);
-        g_assert_cmphex(grow_and_recover(&f, pool), ==,
+        g_assert_cmphex(resize_and_recover(&f, pool), ==,
                         (ALL_HAD | BIT_ULL(HAD)) & ~(BIT_ULL(left) - 1));
     }
     stop(&f);
 }
 
-/* What masked vectors have fired pends until the guest unmasks them */
-static void test_grow_masked(void)
+/* Masked vectors that fire in a resize pend until they are unmasked */
+static void test_resize_masked(void)
 {
     const uint64_t masked = BIT_ULL(1) | BIT_ULL(3);
     Faulty f;
     unsigned n, round;
 
-    if (!need_growth()) {
+    if (!need_resize()) {
         return;
     }
 
@@ -885,11 +882,11 @@ static void test_grow_masked(void)
             }
         }
         if (round) {
-            /* MSI-X cannot be enabled again until much later */
+            /* MSI-X cannot be enabled again for a long time */
             start_fault(&f, "fault set-irqs index=MSIX data=EVENTFD "
                         "result=ENOSPC");
         }
-        grow_while_firing(&f);
+        resize_while_firing(&f);
         recover(&f);
         assert_told(&f, ALL_HAD & ~masked);
         for (n = 0; n < HAD; n++) {
@@ -907,15 +904,15 @@ static void test_grow_masked(void)
 }
 
 /*
- * The host has something against one vector when all are enabled again: the
- * others work, and it works when the host likes it again.
+ * One vector fails when all are enabled again: the others work, and it works
+ * when the host fails no more.
  */
 static void test_block_retry(void)
 {
     Faulty f;
     unsigned v;
 
-    if (!need_growth()) {
+    if (!need_resize()) {
         return;
     }
 
@@ -928,10 +925,10 @@ static void test_block_retry(void)
         use_some(&f);
         f.cause = strerror(ENOMEM);
         start_fault(&f, fault);
-        grow_while_firing(&f);
-        /* QEMU needs no trigger to make up for what the vector has lost */
+        resize_while_firing(&f);
+        /* the replay needs no trigger */
         assert_told(&f, ALL_HAD);
-        g_assert_cmphex(f.refused, ==, BIT_ULL(v));
+        g_assert_cmphex(f.failed, ==, BIT_ULL(v));
         check(&f);
         g_assert_cmpint(qvfio_sim_counter(f.sim, "triggers"), ==, HAD);
         g_assert_cmpint(qvfio_sim_counter(f.sim, "allocated"), ==, 2 * HAD);
@@ -942,7 +939,7 @@ static void test_block_retry(void)
     stop(&f);
 }
 
-/* The device holds its line, and the host's line is free all the same */
+/* The device asserts INTx, and the host's line must not stay blocked */
 static void assert_parked(Faulty *f)
 {
     g_assert_cmphex(qmsix_testdev_read(f->d, MSIX_TESTDEV_STATUS), ==,
@@ -951,10 +948,10 @@ static void assert_parked(Faulty *f)
 }
 
 /*
- * The host cannot enable MSI-X, for the first time or again.  The device takes
- * to INTx, which nobody handles in the guest: it must not block the host's
- * line.  When MSI-X can be enabled the guest is told of what it has missed,
- * and when the guest does without MSI-X it has its INTx.
+ * The host cannot enable MSI-X, at first or in a resize, and the device uses
+ * INTx, which the guest does not handle: it must not block the host's line.
+ * When MSI-X can be enabled the guest gets its replays, and when it disables
+ * MSI-X, INTx works.
  */
 static void test_enable_fails_intx(void)
 {
@@ -962,7 +959,7 @@ static void test_enable_fails_intx(void)
     Faulty f;
     int64_t unhandled;
     unsigned n, round;
-    bool grow;
+    bool resize;
 
     if (!need_simulation()) {
         return;
@@ -971,12 +968,12 @@ static void test_enable_fails_intx(void)
     start(&f);
     qtest_irq_intercept_in(f.m.qts, "ioapic");
     for (round = 0; round < 6; round++) {
-        grow = round % 2;
-        if (grow && dynamic) {
+        resize = round % 2;
+        if (resize && dynamic) {
             continue;
         }
 
-        if (grow) {
+        if (resize) {
             use_some(&f);
         } else {
             for (n = 0; n < HAD; n++) {
@@ -988,8 +985,8 @@ static void test_enable_fails_intx(void)
         qmsix_testdev_write(f.d, MSIX_TESTDEV_CTRL, MSIX_TESTDEV_CTRL_INTX);
         unhandled = qvfio_sim_counter(f.sim, "intx_unhandled");
         start_fault(&f, fault);
-        if (grow) {
-            /* while MSI-X is disabled for a moment the line can go up */
+        if (resize) {
+            /* the line can be asserted in a resize */
             unhandled++;
             fire_in_window(&f, BIT_ULL(0));
             unmask(&f, HAD);
@@ -1004,16 +1001,16 @@ static void test_enable_fails_intx(void)
         g_assert_cmpint(qvfio_sim_counter(f.sim, "intx_unhandled"), ==,
                         unhandled);
         g_assert_true(qvfio_intx_low(f.d, 0));
-        g_assert_cmphex(f.refused, ==, f.unmasked);
+        g_assert_cmphex(f.failed, ==, f.unmasked);
 
         if (round / 2 == 1) {
-            /* the guest gives up on MSI-X, and finds out what it is about */
+            /* the guest disables MSI-X, and handles INTx */
             disable(&f);
             g_assert_true(qmsix_testdev_eventually(f.d, 0, qvfio_intx_high));
             heal(&f);
         } else {
             if (round / 2 == 2) {
-                /* it does not give up so soon */
+                /* the guest tries MSI-X again */
                 qmsix_testdev_mask(f.d, 0);
                 unmask(&f, 0);
                 assert_parked(&f);
@@ -1035,9 +1032,9 @@ static void test_enable_fails_intx(void)
     stop(&f);
 }
 
-/* A guest that insists gets one line in the host's log, and no more */
-static void refused_flood(Faulty *f, unsigned unmasks, const char *fault,
-                          uint64_t refused)
+/* However often a guest unmasks a failed vector, the log has one line */
+static void failure_flood(Faulty *f, unsigned unmasks, const char *fault,
+                          uint64_t failed)
 {
     unsigned i, lines = f->lines_seen;
 
@@ -1050,13 +1047,13 @@ static void refused_flood(Faulty *f, unsigned unmasks, const char *fault,
         qmsix_testdev_mask(f->d, HAD);
     }
     unmask(f, HAD);
-    g_assert_cmpuint(f->lines_seen - lines, ==, ctpop64(refused));
-    g_assert_cmphex(f->refused, ==, refused);
+    g_assert_cmpuint(f->lines_seen - lines, ==, ctpop64(failed));
+    g_assert_cmphex(f->failed, ==, failed);
     check(f);
     finish(f);
 }
 
-static void test_refused_flood(void)
+static void test_failure_flood(void)
 {
     const char *number = getenv("VFIO_MSIX_TEST_UNMASKS");
     unsigned unmasks = number ? g_ascii_strtoull(number, NULL, 10) : 1000;
@@ -1070,27 +1067,27 @@ static void test_refused_flood(void)
     start(&f);
     one = g_strdup_printf("fault set-irqs index=MSIX vector=%u result=ENOSPC",
                           HAD);
-    refused_flood(&f, unmasks, one, BIT_ULL(HAD));
+    failure_flood(&f, unmasks, one, BIT_ULL(HAD));
 
-    /* as many as they take, without one that is for later */
+    /* as many as they need, and none for the next one */
     use_some(&f);
     pool = g_strdup_printf("pool %d",
                            (int)qvfio_sim_counter(f.sim, "used"));
     finish(&f);
-    refused_flood(&f, unmasks, pool, BIT_ULL(HAD));
+    failure_flood(&f, unmasks, pool, BIT_ULL(HAD));
 
-    refused_flood(&f, unmasks, "fault eventfd result=EMFILE", BIT_ULL(HAD));
+    failure_flood(&f, unmasks, "fault eventfd result=EMFILE", BIT_ULL(HAD));
 
-    /* which without dynamic MSI-X takes it from all of them */
-    refused_flood(&f, unmasks, "fault set-irqs index=MSIX result=EIO",
+    /* without dynamic MSI-X this fails for all of them */
+    failure_flood(&f, unmasks, "fault set-irqs index=MSIX result=EIO",
                   BIT_ULL(HAD) | (dynamic ? 0 : ALL_HAD));
     stop(&f);
 }
 
 /*
- * The guest has vectors refused again and again by enabling MSI-X anew.  The
- * log has a line for each vector in a minute, 64 more, and one that says so;
- * and a test can take longer than a minute.
+ * Set-ups fail again and again as the guest enables MSI-X anew.  In a minute the
+ * log has a line for each vector, 64 more, and one that says that there are
+ * more; the test can take longer than a minute.
  */
 static void test_enable_flood(void)
 {
@@ -1119,10 +1116,10 @@ static void test_enable_flood(void)
 
     lines = qvfio_stderr_lines(f.path);
     for (i = 0; lines[i] && *lines[i]; i++) {
-        if (strstr(lines[i], "too many refused interrupts")) {
+        if (strstr(lines[i], "too many interrupt errors")) {
             said++;
         } else {
-            g_assert_cmpint(qvfio_refused_vector(lines[i], f.name), >, 0);
+            g_assert_cmpint(qvfio_failed_vector(lines[i], f.name), >, 0);
         }
     }
     g_test_message("%u lines, %u of them that there are more", i, said);
@@ -1140,14 +1137,13 @@ static void test_enable_flood(void)
 }
 
 /*
- * A vector that was never used fires, and has its pending bit in the device.
- * That MSI-X is enabled again for another one must not make it disappear, also
- * where the device forgets it.
+ * A vector that was never used fires, and its pending bit is in the device.  A
+ * resize for another one must not lose it, even if the device does.
  */
 static void test_pending_volatile(void)
 {
     static const char *const devices[] = { "kept", "volatile" };
-    /* with HAD vectors for the host there is room for the first of these */
+    /* HAD is the number of host vectors, so the first of these is spare */
     static const unsigned vectors[] = { HAD - 1, HAD + 1 };
     Faulty f;
     unsigned i, n, v;
@@ -1178,7 +1174,7 @@ static void test_pending_volatile(void)
         g_assert_true(qmsix_testdev_eventually(f.d, v, qmsix_testdev_take));
         g_assert_true(pending);
         qmsix_testdev_ack(f.d, v);
-        /* twice is once too often, but no harm; it comes to an end */
+        /* It may come twice, but not for ever. */
         drain(&f);
         for (n = 0; n < USED; n++) {
             g_assert_false(qmsix_testdev_take(f.d, n));
@@ -1189,8 +1185,8 @@ static void test_pending_volatile(void)
 }
 
 /*
- * The host cannot reset the device, which goes on as if nothing had happened,
- * while the guest starts anew.
+ * The host cannot reset the device, which goes on unchanged, while the guest
+ * starts anew.
  */
 static void test_reset_fails(const void *opaque)
 {
@@ -1210,7 +1206,7 @@ static void test_reset_fails(const void *opaque)
         for (n = 0; n < HAD; n++) {
             qmsix_testdev_vector_write(f.d, n, MSIX_TESTDEV_VECTOR_PERIOD, 50);
         }
-        /* it has MSI-X, pending bits and all; or INTx as well */
+        /* it keeps MSI-X and its pending bits, or INTx */
         qmsix_testdev_fire(f.d, HAD);
         qmsix_testdev_write(f.d, MSIX_TESTDEV_CTRL, MSIX_TESTDEV_CTRL_RUN |
                             (round % 2 ? MSIX_TESTDEV_CTRL_INTX : 0));
@@ -1226,7 +1222,7 @@ static void test_reset_fails(const void *opaque)
         /* or it was reset */
         g_assert_cmphex(qmsix_testdev_read(f.d, MSIX_TESTDEV_CTRL), !=, 0);
         if (round % 2) {
-            /* those that go on have no other way */
+            /* there is no other reset */
             for (n = 0; n < HAD; n++) {
                 qmsix_testdev_ack(f.d, n);
             }
@@ -1253,8 +1249,8 @@ static void test_reset_fails(const void *opaque)
     stop(&f);
 }
 
-/* New vectors that the host refuses cost those that fire nothing */
-static void test_refused_while_firing(void)
+/* Set-ups of new vectors fail: those that fire lose nothing */
+static void test_failure_while_firing(void)
 {
     QMsixAccount a;
     Faulty f;
@@ -1269,7 +1265,7 @@ static void test_refused_while_firing(void)
     }
 
     start(&f);
-    qmsix_testdev_flr(f.d); /* the account goes by counters from zero on */
+    qmsix_testdev_flr(f.d); /* the account needs counters that start at 0 */
     qmsix_account_init(&a, f.d);
     enable(&f);
     for (n = 0; n < USED / 2; n++) {
@@ -1289,7 +1285,7 @@ static void test_refused_while_firing(void)
             qmsix_testdev_mask(f.d, n);
             qmsix_account_service(&a);
         }
-        g_assert_cmpuint(f.total_refusals, ==, 1);
+        g_assert_cmpuint(f.total_failures, ==, 1);
     }
     qmsix_account_settle(&a);
     g_test_message("delivered %" PRIu64, a.delivered);
@@ -1306,8 +1302,8 @@ static void test_refused_while_firing(void)
 }
 
 /*
- * The host does not say what it can do: QEMU says that it does not know, does
- * without, and refuses to promise.
+ * VFIO_DEVICE_GET_IRQ_INFO fails: QEMU reports so and adds no single vectors,
+ * and x-msix-dynamic=on is an error.
  */
 static void test_irq_info(const void *opaque)
 {
@@ -1345,7 +1341,7 @@ static void test_irq_info(const void *opaque)
     }
     disables = qmsix_testdev_read(&m.dev, MSIX_TESTDEV_MSIX_DISABLES) - before;
     g_test_message("%u vectors, disabled %u times", m.dev.vectors, disables);
-    /* room for one came with enabling, and doubles each time */
+    /* MSI-X was enabled with one vector; each resize doubles the number */
     g_assert_cmpuint(disables, >, 0);
     g_assert_cmpuint(disables, <=, 32 - clz32(m.dev.vectors));
     for (n = 0; n < m.dev.vectors; n++) {
@@ -1406,23 +1402,23 @@ int main(int argc, char **argv)
                         test_one_vector);
     qtest_add_func("vfio-msix-fault/eventfds", test_eventfds);
     qtest_add_func("vfio-msix-fault/pool", test_pool);
-    qtest_add_func("vfio-msix-fault/grow-fallback", test_grow_fallback);
-    qtest_add_func("vfio-msix-fault/grow-refused", test_grow_refused);
-    qtest_add_data_func("vfio-msix-fault/grow-nth-call/ENOSPC", "ENOSPC",
-                        test_grow_nth_call);
-    qtest_add_data_func("vfio-msix-fault/grow-nth-call/1", "1",
-                        test_grow_nth_call);
-    qtest_add_func("vfio-msix-fault/grow-robbed", test_grow_robbed);
-    qtest_add_func("vfio-msix-fault/grow-masked", test_grow_masked);
+    qtest_add_func("vfio-msix-fault/resize-fallback", test_resize_fallback);
+    qtest_add_func("vfio-msix-fault/resize-fails", test_resize_fails);
+    qtest_add_data_func("vfio-msix-fault/resize-nth-call/ENOSPC", "ENOSPC",
+                        test_resize_nth_call);
+    qtest_add_data_func("vfio-msix-fault/resize-nth-call/1", "1",
+                        test_resize_nth_call);
+    qtest_add_func("vfio-msix-fault/resize-robbed", test_resize_robbed);
+    qtest_add_func("vfio-msix-fault/resize-masked", test_resize_masked);
     qtest_add_func("vfio-msix-fault/block-retry", test_block_retry);
     qtest_add_func("vfio-msix-fault/enable-fails-intx", test_enable_fails_intx);
-    qtest_add_func("vfio-msix-fault/refused-flood", test_refused_flood);
+    qtest_add_func("vfio-msix-fault/failure-flood", test_failure_flood);
     qtest_add_func("vfio-msix-fault/enable-flood", test_enable_flood);
     qtest_add_func("vfio-msix-fault/pending-volatile", test_pending_volatile);
     qtest_add_data_func("vfio-msix-fault/reset-fails", "EIO",
                         test_reset_fails);
-    qtest_add_func("vfio-msix-fault/refused-while-firing",
-                   test_refused_while_firing);
+    qtest_add_func("vfio-msix-fault/failure-while-firing",
+                   test_failure_while_firing);
     qtest_add_data_func("vfio-msix-fault/irq-info/msix",
                         "fault irq-info index=MSIX result=EIO", test_irq_info);
     qtest_add_data_func("vfio-msix-fault/irq-info/all",

@@ -1,9 +1,9 @@
 /*
- * QTest testcase for what vfio-pci says about interrupts
+ * QTest testcase for what vfio-pci reports about interrupts
  *
- * To people, that is: "info pic", x-query-irq, and warnings at start.  It needs
- * a device to pass through, an msix-testdev; libqos/vfio-host.h says how to
- * name it.  Without one, all cases are skipped.
+ * That is "info pic", x-query-irq, and warnings at start.  It needs a device to
+ * pass through, an msix-testdev; libqos/vfio-host.h says how to name it.
+ * Without one, all cases are skipped.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -69,36 +69,36 @@ static void test_device(void)
     g_assert_cmpint(qvfio_machine_stat(&m, "host-dynamic"), ==, dynamic);
     g_assert_cmpint(qvfio_machine_stat(&m, "vectors"), ==, m.dev.vectors);
     g_assert_cmpint(qvfio_machine_stat(&m, "used"), ==, 0);
-    g_assert_cmpint(qvfio_machine_stat(&m, "allocated"), ==, 0);
+    g_assert_cmpint(qvfio_machine_stat(&m, "host-vectors"), ==, 0);
+    g_assert_cmpint(qvfio_machine_stat(&m, "triggers"), ==, 0);
 
-    /* the host has one to enable MSI-X with */
+    /* MSI-X is enabled on the host with one vector, without a trigger */
     qmsix_testdev_enable(&m.dev, true);
     text = qtest_hmp(m.qts, "info pic");
     g_assert_nonnull(strstr(text, name));
     g_assert_nonnull(strstr(text, "interrupt=msix"));
     g_assert_cmpint(qvfio_machine_stat(&m, "used"), ==, 0);
-    g_assert_cmpint(qvfio_machine_stat(&m, "allocated"), ==, 1);
+    g_assert_cmpint(qvfio_machine_stat(&m, "host-vectors"), ==, 1);
+    g_assert_cmpint(qvfio_machine_stat(&m, "triggers"), ==, 0);
     g_assert_null(qvfio_machine_vector_stat(&m, 0, "masked"));
 
-    /* vector 6 and that one, or room for all up to it */
+    /* vector 6 is added, or the host is resized to all vectors up to it */
     qmsix_testdev_unmask(&m.dev, 6);
     g_assert_cmpint(qvfio_machine_stat(&m, "used"), ==, 1);
-    g_assert_cmpint(qvfio_machine_stat(&m, "allocated"), ==, dynamic ? 2 : 7);
-    g_assert_cmpint(qvfio_machine_stat(&m, "re-enables"), ==, !dynamic);
-    if (qvfio_host_vectors(device) >= 0) {
-        /* a mediated device may emulate some */
-        g_assert_cmpint(qvfio_machine_stat(&m, "allocated"), >=,
-                        qvfio_host_vectors(device));
-    }
+    g_assert_cmpint(qvfio_machine_stat(&m, "host-vectors"), ==,
+                    dynamic ? 1 : 7);
+    g_assert_cmpint(qvfio_machine_stat(&m, "triggers"), ==, 1);
+    g_assert_cmpint(qvfio_machine_stat(&m, "resizes"), ==, !dynamic);
 
     qmsix_testdev_enable(&m.dev, false);
     g_assert_cmpint(qvfio_machine_stat(&m, "used"), ==, 0);
-    g_assert_cmpint(qvfio_machine_stat(&m, "allocated"), ==, 0);
-    g_assert_cmpint(qvfio_machine_stat(&m, "refusals"), ==, 0);
+    g_assert_cmpint(qvfio_machine_stat(&m, "host-vectors"), ==, 0);
+    g_assert_cmpint(qvfio_machine_stat(&m, "triggers"), ==, 0);
+    g_assert_cmpint(qvfio_machine_stat(&m, "setup-failures"), ==, 0);
     qvfio_machine_stop(&m);
 }
 
-/* What is said of a vector */
+/* The line about a vector */
 static void test_vector(void)
 {
     QVfioMachine m;
@@ -114,8 +114,8 @@ static void test_vector(void)
     assert_message(&m, 2);
     assert_vector(&m, 2, "masked", "0");
     assert_vector(&m, 2, "pending", "0");
-    assert_vector(&m, 2, "listener", "qemu");
-    assert_vector(&m, 2, "refused", "0");
+    assert_vector(&m, 2, "state", "direct");
+    assert_vector(&m, 2, "setup-failed", "0");
     assert_vector(&m, 2, "delivered-by-qemu", "0");
 
     for (i = 0; i < 3; i++) {
@@ -129,7 +129,7 @@ static void test_vector(void)
     g_assert_true(qmsix_testdev_eventually(&m.dev, 2, qmsix_testdev_pending));
     assert_vector(&m, 2, "masked", "1");
     assert_vector(&m, 2, "pending", "1");
-    assert_vector(&m, 2, "listener", "qemu");
+    assert_vector(&m, 2, "state", "direct");
     assert_vector(&m, 2, "delivered-by-qemu", "3");
     qmsix_testdev_unmask(&m.dev, 2);
     assert_vector(&m, 2, "pending", "0");
@@ -172,7 +172,7 @@ static void test_query_irq(void)
     qvfio_machine_stop(&m);
 }
 
-/* INTx and MSI are shown as what they are */
+/* The same for INTx and MSI */
 static void test_other_modes(void)
 {
     g_autofree char *text = NULL;
@@ -197,19 +197,19 @@ static void test_other_modes(void)
         g_free(text);
         text = qtest_hmp(m.qts, "info pic");
         g_assert_nonnull(strstr(text, "interrupt=msi\r\n"));
-        assert_vector(&m, 3, "listener", "qemu");
-        g_assert_null(qvfio_machine_vector_stat(&m, 4, "listener"));
+        assert_vector(&m, 3, "state", "direct");
+        g_assert_null(qvfio_machine_vector_stat(&m, 4, "state"));
 
-        /* vectors that the guest has no longer are not shown */
+        /* not shown: vectors that the guest no longer has */
         flags &= ~PCI_MSI_FLAGS_QSIZE;
         qpci_config_writew(m.pdev, cap + PCI_MSI_FLAGS, flags);
-        assert_vector(&m, 0, "listener", "qemu");
-        g_assert_null(qvfio_machine_vector_stat(&m, 1, "listener"));
+        assert_vector(&m, 0, "state", "direct");
+        g_assert_null(qvfio_machine_vector_stat(&m, 1, "state"));
     }
     qvfio_machine_stop(&m);
 }
 
-/* Whether the limit of open files has QEMU warn when it starts */
+/* Whether QEMU warns at start with this limit of open files */
 static bool warns_of(rlim_t files)
 {
     g_autofree char *path = qvfio_temporary_file();
@@ -236,7 +236,7 @@ static bool warns_of(rlim_t files)
     return strstr(text, "RLIMIT_NOFILE");
 }
 
-/* Too few files for the device's vectors are said at the start */
+/* A limit of open files too low for the device's vectors is warned about */
 static void test_open_files(void)
 {
     struct rlimit limit;
@@ -252,7 +252,7 @@ static void test_open_files(void)
     vectors = m.dev.vectors;
     qvfio_machine_stop(&m);
 
-    /* QEMU has some open itself, fewer than that */
+    /* QEMU has fewer than 500 others open. */
     enough = 2 * vectors + 500;
     g_assert_cmpint(getrlimit(RLIMIT_NOFILE, &limit), ==, 0);
     if (limit.rlim_max < enough) {
@@ -263,8 +263,8 @@ static void test_open_files(void)
     g_assert_true(warns_of(MAX(vectors, 64)));
 }
 
-/* For how many open files the kernel has room in the process's table */
-static unsigned room_for_files(QVfioMachine *m)
+/* The size of the kernel's table of the process's open files */
+static unsigned file_table_size(QVfioMachine *m)
 {
     g_autofree char *path = NULL, *text = NULL;
     const char *line;
@@ -279,10 +279,10 @@ static unsigned room_for_files(QVfioMachine *m)
 }
 
 /*
- * To enlarge the table takes tens of ms, so it must not be a guest's unmask
- * that does.  (On a simulated host it is large because of the simulation.)
+ * To enlarge the table takes tens of ms, which must not be spent in a guest's
+ * unmask.  (On a simulated host the simulation makes it large.)
  */
-static void test_room_for_eventfds(void)
+static void test_file_table(void)
 {
     unsigned n, before;
     QVfioMachine m;
@@ -292,13 +292,13 @@ static void test_room_for_eventfds(void)
     }
 
     qvfio_machine_start(&m, device, "", "");
-    before = room_for_files(&m);
-    g_test_message("room for %u files, %u vectors", before, m.dev.vectors);
+    before = file_table_size(&m);
+    g_test_message("table of %u files, %u vectors", before, m.dev.vectors);
     qmsix_testdev_enable(&m.dev, true);
     for (n = 0; n < m.dev.vectors; n++) {
         qmsix_testdev_unmask(&m.dev, n);
     }
-    g_assert_cmpuint(room_for_files(&m), ==, before);
+    g_assert_cmpuint(file_table_size(&m), ==, before);
     qvfio_machine_stop(&m);
 }
 
@@ -314,7 +314,7 @@ int main(int argc, char **argv)
     qtest_add_func("vfio-msix-info/query-irq", test_query_irq);
     qtest_add_func("vfio-msix-info/other-modes", test_other_modes);
     qtest_add_func("vfio-msix-info/open-files", test_open_files);
-    qtest_add_func("vfio-msix-info/room-for-eventfds", test_room_for_eventfds);
+    qtest_add_func("vfio-msix-info/file-table", test_file_table);
 
     return g_test_run();
 }

@@ -1,11 +1,11 @@
 /*
- * QTest testcase for MSI-X of vfio-pci: while its listener changes
+ * QTest testcase for MSI-X of vfio-pci: interrupts while a vector's irqfd is
+ * assigned or deassigned
  *
- * A vector's eventfd is listened to by QEMU or by KVM.  The device fires at
- * each place of each call with which that changes, and the interrupt must come,
- * once, by whichever of the two.  This needs the simulated host with its irqfds
- * (tests/vfio-sim, --irqfds), which has things fire at such places and writes
- * what KVM delivers to the guest's memory.  The guest never runs, so that any
+ * The device fires before and after each ioctl that does so, and the interrupt
+ * must be delivered once, by QEMU or by KVM.  This needs the simulated host
+ * with its irqfds (tests/vfio-sim, --irqfds), which fires at such places and
+ * writes what KVM delivers to the guest's memory.  The guest never runs, so any
  * KVM will do.  libqos/vfio-host.h says how the device is named.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -20,8 +20,8 @@
 /* Vectors that take part */
 #define VECTORS 8
 
-/* Where the listener changes, as vfio-sim names it */
-static const char *const promotion[] = {
+/* Where an irqfd is assigned, as vfio-sim names the place */
+static const char *const assigning[] = {
     "at=start call=kvm-routes", "at=end call=kvm-routes",
     "at=start call=kvm-irqfd", "at=end call=kvm-irqfd",
 };
@@ -40,7 +40,7 @@ static bool start(Watched *w, const char *properties)
     g_autofree char *options = NULL;
 
     if (!device || !qvfio_sees_kvm()) {
-        g_test_skip("what KVM delivers is not to be seen here");
+        g_test_skip("what KVM delivers cannot be seen here");
         return false;
     }
     if (!qvfio_has_kvm()) {
@@ -87,7 +87,7 @@ static int64_t delivered_by_qemu(Watched *w)
     return sum;
 }
 
-/* Since the last call QEMU and KVM have delivered so many, and no more come */
+/* QEMU and KVM have delivered @count since the last call, and no more come */
 static void assert_messages(Watched *w, unsigned count)
 {
     qvfio_fence(w->d);
@@ -107,12 +107,12 @@ static void assert_comes_once(Watched *w, unsigned n)
 
 static bool has_kvm(Watched *w, unsigned n)
 {
-    g_autofree char *is = qvfio_machine_vector_stat(&w->m, n, "listener");
+    g_autofree char *state = qvfio_machine_vector_stat(&w->m, n, "state");
 
-    return is && g_str_equal(is, "kvm");
+    return state && g_str_equal(state, "irqfd");
 }
 
-/* MSI-X on, with vectors in use that KVM listens to */
+/* MSI-X on, with VECTORS in use in state irqfd */
 static void enable(Watched *w)
 {
     unsigned n;
@@ -124,16 +124,16 @@ static void enable(Watched *w)
     qvfio_machine_await_kvm(&w->m, VECTORS);
 }
 
-/* MSI-X on, and no growth, with its replays, for any of them after this */
-static void enable_with_room(Watched *w)
+/* MSI-X on, and no resize, with its replays, for any of VECTORS after this */
+static void enable_with_spare_vectors(Watched *w)
 {
     qmsix_testdev_enable(w->d, true);
     qmsix_testdev_unmask(w->d, VECTORS - 1);
     qmsix_testdev_mask(w->d, VECTORS - 1);
 }
 
-/* KVM comes to listen to a vector: its first time, and later ones */
-static void test_promote(void)
+/* An irqfd is assigned: for the first time, and again */
+static void test_assign(void)
 {
     unsigned place, n, round;
     Watched w;
@@ -143,11 +143,11 @@ static void test_promote(void)
     }
 
     for (round = 0; round < 3; round++) {
-        enable_with_room(&w);
-        for (place = 0; place < ARRAY_SIZE(promotion); place++) {
+        enable_with_spare_vectors(&w);
+        for (place = 0; place < ARRAY_SIZE(assigning); place++) {
             n = place;
-            /* before, as KVM comes when it likes */
-            fire_at(&w, n, promotion[place]);
+            /* set before the unmask, as the commit is made any time later */
+            fire_at(&w, n, assigning[place]);
             qmsix_testdev_unmask(w.d, n);
             qvfio_machine_await_kvm(&w.m, n + 1);
             assert_comes_once(&w, n);
@@ -155,14 +155,14 @@ static void test_promote(void)
         }
 
         /* once more, with a message that makes new routes necessary */
-        for (place = 0; place < ARRAY_SIZE(promotion); place++) {
+        for (place = 0; place < ARRAY_SIZE(assigning); place++) {
             n = place;
             qmsix_testdev_mask(w.d, n);
             qmsix_testdev_set_message(w.d, n, w.d->messages +
                                       n * sizeof(uint32_t), 100 + n + round);
-            fire_at(&w, n, promotion[place]);
+            fire_at(&w, n, assigning[place]);
             qmsix_testdev_unmask(w.d, n);
-            qvfio_machine_await_kvm(&w.m, ARRAY_SIZE(promotion));
+            qvfio_machine_await_kvm(&w.m, ARRAY_SIZE(assigning));
             g_assert_cmphex(qmsix_testdev_message(w.d, n), ==,
                             100 + n + round);
             assert_comes_once(&w, n);
@@ -175,8 +175,8 @@ static void test_promote(void)
     stop(&w);
 }
 
-/* QEMU comes to listen again as the guest masks */
-static void test_demote(const void *opaque)
+/* An irqfd is deassigned as the guest masks */
+static void test_deassign(const void *opaque)
 {
     bool function_mask = opaque;
     unsigned n;
@@ -200,7 +200,7 @@ static void test_demote(const void *opaque)
         }
         g_assert_false(has_kvm(&w, n));
 
-        /* KVM's last has come by now; after the mask there must be none */
+        /* What KVM delivers it has delivered; none after the mask */
         g_assert_cmpint(qmsix_testdev_take(w.d, n), ==, !pends);
         g_assert_cmpint(qmsix_testdev_pending(w.d, n), ==, pends);
         assert_messages(&w, !pends);
@@ -223,7 +223,7 @@ static void test_demote(const void *opaque)
     stop(&w);
 }
 
-/* MSI-X goes off, and all of it with it; what comes then may be dropped */
+/* MSI-X is disabled, with all irqfds; interrupts then may be dropped */
 static void test_disable(void)
 {
     unsigned n, round;
@@ -265,10 +265,10 @@ static void test_disable(void)
 }
 
 /*
- * MSI-X has to be disabled to add a vector.  Whom KVM listens to is signalled
- * through KVM, once, and who is masked gets a pending bit.
+ * A resize: KVM delivers one replay for each vector in state irqfd, and a
+ * masked one gets a pending bit.
  */
-static void test_grow(void)
+static void test_resize(void)
 {
     static const char *const places[] = {
         "at=start", "at=window", "at=end",
@@ -285,17 +285,17 @@ static void test_grow(void)
     enable(&w);
     used = VECTORS;
     for (place = 0; place < ARRAY_SIZE(places); place++) {
-        int64_t grown = qvfio_machine_stat(&w.m, "re-enables");
+        int64_t resizes = qvfio_machine_stat(&w.m, "resizes");
 
         qmsix_testdev_mask(w.d, masked);
         fire_at(&w, 1, places[place]);
         fire_at(&w, masked, places[place]);
-        /* up to one that makes a growth necessary */
-        while (qvfio_machine_stat(&w.m, "re-enables") == grown) {
+        /* add vectors until one needs a resize */
+        while (qvfio_machine_stat(&w.m, "resizes") == resizes) {
             g_assert_cmpuint(used, <, w.d->vectors);
             qmsix_testdev_unmask(w.d, used++);
-            if (qvfio_machine_stat(&w.m, "re-enables") == grown) {
-                /* so that the places are those of the growth */
+            if (qvfio_machine_stat(&w.m, "resizes") == resizes) {
+                /* No resize: set the places for the next vector. */
                 qvfio_sim_command(w.sim, "clear");
                 qmsix_testdev_take_all(w.d, NULL);
                 fire_at(&w, 1, places[place]);
@@ -328,13 +328,13 @@ static unsigned count_warnings(Watched *w)
     unsigned i, n = 0;
 
     for (i = 0; lines[i]; i++) {
-        n += !!strstr(lines[i], "KVM cannot take");
+        n += !!strstr(lines[i], "KVM cannot deliver");
     }
     return n;
 }
 
-/* KVM does not take them: QEMU delivers, says so once, and tries again */
-static void test_refused(void)
+/* KVM cannot assign irqfds: QEMU delivers, warns once, and tries again */
+static void test_assign_fails(void)
 {
     unsigned n, round;
     Watched w;
@@ -344,14 +344,14 @@ static void test_refused(void)
     }
 
     qvfio_sim_command(w.sim, "fault kvm-irqfd result=ENOMEM");
-    enable_with_room(&w);
+    enable_with_spare_vectors(&w);
     for (n = 0; n < VECTORS; n++) {
         qmsix_testdev_unmask(w.d, n);
     }
     for (round = 0; round < 3; round++) {
         for (n = 0; n < VECTORS; n++) {
-            /* also what fires as KVM refuses */
-            fire_at(&w, n, promotion[round]);
+            /* also what fires as KVM fails */
+            fire_at(&w, n, assigning[round]);
             qmsix_testdev_mask(w.d, n);
             qmsix_testdev_unmask(w.d, n);
             assert_comes_once(&w, n);
@@ -381,12 +381,12 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
 
-    qtest_add_func("vfio-msix-irqfd/promote", test_promote);
-    qtest_add_data_func("vfio-msix-irqfd/demote", NULL, test_demote);
-    qtest_add_data_func("vfio-msix-irqfd/function-mask", "", test_demote);
+    qtest_add_func("vfio-msix-irqfd/assign", test_assign);
+    qtest_add_data_func("vfio-msix-irqfd/deassign", NULL, test_deassign);
+    qtest_add_data_func("vfio-msix-irqfd/function-mask", "", test_deassign);
     qtest_add_func("vfio-msix-irqfd/disable", test_disable);
-    qtest_add_func("vfio-msix-irqfd/grow", test_grow);
-    qtest_add_func("vfio-msix-irqfd/refused", test_refused);
+    qtest_add_func("vfio-msix-irqfd/resize", test_resize);
+    qtest_add_func("vfio-msix-irqfd/assign-fails", test_assign_fails);
 
     return g_test_run();
 }

@@ -1,9 +1,9 @@
 /*
  * QTest testcase for MSI-X of vfio-pci with KVM
  *
- * The guest never runs, so that any KVM will do that takes routes and irqfds.
- * A message that KVM delivers goes to the vCPUs and to no memory, so that none
- * is seen here.  libqos/vfio-host.h says how the devices are named.
+ * The guest never runs, so any KVM will do that takes routes and irqfds.  What
+ * KVM delivers goes to the vCPUs, not to memory, and cannot be seen here.
+ * libqos/vfio-host.h says how the devices are named.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -20,12 +20,12 @@
 #include "qapi/qmp/qdict.h"
 
 /*
- * More vectors than KVM has room for routes (KVM_CAP_IRQ_ROUTING, 4096 on x86,
- * some of them for the PIC and the I/O APIC).
+ * More vectors than KVM has routes (KVM_CAP_IRQ_ROUTING, 4096 on x86, some of
+ * them for the PIC and the I/O APIC).
  */
 #define ROUTES 4096
 
-/* of QEMU: an eventfd a vector, stock has two, and one of a simulated host */
+/* for each vector up to two of QEMU and one of a simulated host */
 #define DESCRIPTORS (ROUTES * 3 + 1000)
 
 static bool need_kvm(void)
@@ -63,7 +63,7 @@ static void init_device(QMsixTestdev *d, QPCIBus *bus, QGuestAllocator *alloc,
     }
 }
 
-/* Vectors without a route are delivered by QEMU, and it is not aborted */
+/* QEMU delivers vectors that get no route, and does not abort */
 static void test_routes_exhausted(void)
 {
     const char *first = qvfio_device(1), *second = qvfio_device(2);
@@ -101,11 +101,11 @@ static void test_routes_exhausted(void)
     qmsix_testdev_enable(&a, true);
     qmsix_testdev_enable(&b, true);
 
-    /* The last that asked for a route has none, and its messages come */
+    /* The last one has no route, and is delivered. */
     last = b.vectors - 1;
     g_assert_true(qmsix_testdev_delivers(&b, last));
 
-    /* one by one they are as good as all at once */
+    /* the same for one that is unmasked by itself */
     qmsix_testdev_mask(&b, last);
     qmsix_testdev_unmask(&b, last);
     g_assert_true(qmsix_testdev_delivers(&b, last));
@@ -132,7 +132,7 @@ static const char *const set_irqs_calls[] = { "VFIO_DEVICE_SET_IRQS", NULL };
 static const char *const commits[] = { "KVM_SET_GSI_ROUTING", NULL };
 static const char *const assigns[] = { "KVM_IRQFD", "action=ASSIGN", NULL };
 
-/* A machine whose QEMU logs its calls, if there is a library to do it with */
+/* A machine whose QEMU logs its calls; needs VFIO_MSIX_TEST_PRELOAD */
 typedef struct Logged {
     QVfioMachine m;
     QMsixTestdev *d;
@@ -178,7 +178,7 @@ static void stop(Logged *l)
     g_free(l->log);
 }
 
-/* How many lines QEMU has written that have this in it */
+/* The number of lines with @words that QEMU has written */
 static unsigned count_lines(Logged *l, const char *words)
 {
     g_auto(GStrv) lines = qvfio_stderr_lines(l->log);
@@ -190,11 +190,20 @@ static unsigned count_lines(Logged *l, const char *words)
     return n;
 }
 
-static bool is_listener(QVfioMachine *m, unsigned n, const char *listener)
+static bool is_irqfd(QVfioMachine *m, unsigned n)
 {
-    g_autofree char *is = qvfio_machine_vector_stat(m, n, "listener");
+    g_autofree char *state = qvfio_machine_vector_stat(m, n, "state");
 
-    return is && g_str_equal(is, listener);
+    return state && g_str_equal(state, "irqfd");
+}
+
+/* QEMU delivers it, whether or not KVM is to get it with the next commit. */
+static bool is_direct(QVfioMachine *m, unsigned n)
+{
+    g_autofree char *state = qvfio_machine_vector_stat(m, n, "state");
+
+    return state && (g_str_equal(state, "direct") ||
+                     g_str_equal(state, "waiting"));
 }
 
 static void assert_delivered(QVfioMachine *m, unsigned n, const char *count)
@@ -205,8 +214,8 @@ static void assert_delivered(QVfioMachine *m, unsigned n, const char *count)
 }
 
 /*
- * After MSI-X had to be disabled to add a vector, who is signalled through KVM
- * is whom KVM listens to, and the others have their pending bit from QEMU.
+ * After a resize, KVM delivers the replays of the vectors in state irqfd, and
+ * QEMU sets the pending bit of masked ones.
  */
 static void test_replay(void)
 {
@@ -225,17 +234,17 @@ static void test_replay(void)
     qmsix_testdev_unmask(&m.dev, 1);
     g_assert_cmpint(qvfio_machine_stat(&m, "replays"), ==, 1);
     qmsix_testdev_mask(&m.dev, 1);
-    g_assert_true(is_listener(&m, 0, "kvm"));
-    g_assert_true(is_listener(&m, 1, "qemu"));
+    g_assert_true(is_irqfd(&m, 0));
+    g_assert_true(is_direct(&m, 1));
 
     qmsix_testdev_unmask(&m.dev, 2);
     g_assert_cmpint(qvfio_machine_stat(&m, "replays"), ==, 3);
     g_assert_true(qmsix_testdev_eventually(&m.dev, 1, qmsix_testdev_pending));
-    /* QEMU's main loop has been by, and it was none of its business */
+    /* QEMU's main loop has run, and delivered none for vector 0. */
     g_assert_false(qmsix_testdev_take(&m.dev, 0));
     g_assert_false(qmsix_testdev_pending(&m.dev, 0));
     assert_delivered(&m, 0, "0");
-    g_assert_true(is_listener(&m, 0, "kvm"));
+    g_assert_true(is_irqfd(&m, 0));
 
     qmsix_testdev_unmask(&m.dev, 1);
     assert_delivered(&m, 1, "1");
@@ -243,9 +252,8 @@ static void test_replay(void)
 }
 
 /*
- * The host is called once for each vector, once to enable MSI-X and once to
- * disable it, however often the guest masks and unmasks; and each vector has
- * one eventfd.
+ * One VFIO_DEVICE_SET_IRQS for each vector, one to enable MSI-X and one to
+ * disable it, however often the guest masks and unmasks; one eventfd a vector.
  */
 static void test_calls(void)
 {
@@ -265,7 +273,7 @@ static void test_calls(void)
     }
     for (round = 0; round < rounds; round++) {
         if (round < 3) {
-            /* also with KVM to be told */
+            /* also with masks that take the irqfd off */
             qvfio_machine_await_kvm(&l.m, count);
         }
         for (n = 0; n < count; n++) {
@@ -280,7 +288,7 @@ static void test_calls(void)
     g_test_message("%u vectors, %u times: %u calls, %u eventfds more", count,
                    rounds, qvfio_log_count(trigger_calls) - calls,
                    after - before);
-    /* that of INTx went when MSI-X came, with its unmask if KVM had both */
+    /* The eventfd of INTx is closed, with the one of its unmask if KVM has it */
     g_assert_cmpuint(after, <=, before + count - 1);
     g_assert_cmpuint(after, >=, before + count - 2);
     g_assert_cmpuint(qvfio_log_count(trigger_calls) - calls, ==, 1 + count);
@@ -291,7 +299,7 @@ static void test_calls(void)
     stop(&l);
 }
 
-/* The function mask over many vectors: no call, and no route changes */
+/* The function mask over many vectors takes no VFIO call and no commit */
 static void test_function_mask(void)
 {
     unsigned n, count, calls, routes;
@@ -311,7 +319,7 @@ static void test_function_mask(void)
     calls = qvfio_log_count(set_irqs_calls);
     routes = qvfio_log_count(commits);
     qmsix_testdev_function_mask(l.d, true);
-    g_assert_cmpuint(qvfio_machine_listeners(&l.m, "kvm"), ==, 0);
+    g_assert_cmpuint(qvfio_machine_vectors_in(&l.m, "irqfd"), ==, 0);
     qmsix_testdev_fire(l.d, count - 1);
     g_assert_true(qmsix_testdev_eventually(l.d, count - 1,
                                            qmsix_testdev_pending));
@@ -323,8 +331,8 @@ static void test_function_mask(void)
 }
 
 /*
- * Routes of vectors that are unmasked one by one are committed together: a
- * commit for each 5 ms that it takes, at most, and not one for each vector.
+ * Routes of vectors that are unmasked one by one are committed together, at
+ * most once in 5 ms.
  */
 static void test_batches(void)
 {
@@ -354,12 +362,12 @@ static void test_batches(void)
 }
 
 /*
- * A vector that is masked around each interrupt stays with QEMU: KVM is told
- * ever more rarely, and the host never.
+ * A vector that is masked around each interrupt stays with QEMU: KVM gets it
+ * at doubling intervals, and VFIO is not called.
  */
 static void test_masked_around(void)
 {
-    unsigned i, calls, told;
+    unsigned i, calls, assigned;
     gint64 start_us, s;
     Logged l;
 
@@ -379,14 +387,14 @@ static void test_masked_around(void)
         qmsix_testdev_unmask(l.d, 0);
     }
     s = (g_get_monotonic_time() - start_us) / G_USEC_PER_SEC;
-    told = qvfio_log_count(assigns);
-    g_test_message("KVM was told %u times in %" PRId64 " s", told, (int64_t)s);
+    assigned = qvfio_log_count(assigns);
+    g_test_message("%u irqfds assigned in %" PRId64 " s", assigned, (int64_t)s);
     g_assert_cmpuint(qvfio_log_count(set_irqs_calls), ==, calls);
     /* 5 ms, 10 ms, ... 1280 ms after an unmask, then every 1280 ms */
-    g_assert_cmpint(told, <=, 9 + s);
+    g_assert_cmpint(assigned, <=, 9 + s);
     assert_delivered(&l.m, 0, "500");
 
-    /* and if it is left alone, KVM has it in the end */
+    /* KVM gets it when it stays unmasked. */
     qvfio_machine_await_kvm(&l.m, 1);
     stop(&l);
 }
@@ -406,7 +414,7 @@ static void test_message_changed(void)
     qvfio_machine_await_kvm(&l.m, 1);
     routes = qvfio_log_count(commits);
 
-    /* the same needs none */
+    /* no commit for an unchanged message */
     qmsix_testdev_mask(l.d, 0);
     qmsix_testdev_unmask(l.d, 0);
     qvfio_machine_await_kvm(&l.m, 1);
@@ -421,8 +429,8 @@ static void test_message_changed(void)
 }
 
 /*
- * Messages that no route can have: where an IOMMU could remap them, KVM does
- * not take every address, and QEMU is not aborted.
+ * With an IOMMU that could remap them, KVM does not take every address: QEMU
+ * must not abort.
  */
 static void test_bad_message(void)
 {
@@ -444,27 +452,27 @@ static void test_bad_message(void)
     qmsix_testdev_unmask(&m.dev, 8);
     qvfio_machine_await_kvm(&m, 1);
 
-    /* one that KVM has is given such a message, and is QEMU's then */
+    /* one in state irqfd gets such a message: QEMU delivers it */
     qmsix_testdev_mask(&m.dev, 8);
     qmsix_testdev_set_message(&m.dev, 8, 1ull << 32, 1);
     qmsix_testdev_unmask(&m.dev, 8);
     qmsix_testdev_unmask(&m.dev, 9);
     qvfio_machine_await_kvm(&m, 1);
     for (n = 0; n < 9; n++) {
-        g_assert_true(is_listener(&m, n, "qemu"));
+        g_assert_true(is_direct(&m, n));
     }
-    g_assert_true(is_listener(&m, 9, "kvm"));
+    g_assert_true(is_irqfd(&m, 9));
 
-    /* and KVM's again with a good one */
+    /* and KVM again with a good one */
     qmsix_testdev_mask(&m.dev, 8);
     qmsix_testdev_set_default_message(&m.dev, 8);
     qmsix_testdev_unmask(&m.dev, 8);
     qvfio_machine_await_kvm(&m, 2);
-    g_assert_true(is_listener(&m, 8, "kvm"));
+    g_assert_true(is_irqfd(&m, 8));
     qvfio_machine_stop(&m);
 }
 
-/* Nothing is left behind by MSI-X going off, by a reset, or with no vectors */
+/* No descriptor and no route is left when MSI-X is disabled, or by a reset */
 static void test_cycles(void)
 {
     unsigned n, i, fds = 0;
@@ -493,7 +501,7 @@ static void test_cycles(void)
     }
     g_assert_cmpuint(qvfio_machine_fds(&l.m), ==, fds);
 
-    /* KVM's routes would have run out */
+    /* Leaked routes would have exhausted KVM's. */
     for (n = 0; n < 8; n++) {
         qmsix_testdev_unmask(l.d, n);
     }
@@ -502,32 +510,31 @@ static void test_cycles(void)
     stop(&l);
 }
 
-/* With x-no-kvm-msix it is all QEMU's */
+/* With x-no-kvm-msix QEMU delivers all */
 static void test_no_kvm(void)
 {
-    unsigned i, told;
+    unsigned i, assigned;
     Logged l;
 
     if (!start(&l, ",x-no-kvm-msix=on")) {
         return;
     }
 
-    told = qvfio_log_count(assigns);
+    assigned = qvfio_log_count(assigns);
     qmsix_testdev_enable(l.d, true);
     qmsix_testdev_unmask(l.d, 0);
     for (i = 0; i < 3; i++) {
         g_assert_true(qmsix_testdev_delivers(l.d, 0));
         g_usleep(20000);
     }
-    g_assert_true(is_listener(&l.m, 0, "qemu"));
-    g_assert_cmpuint(qvfio_log_count(assigns), ==, told);
+    g_assert_true(is_direct(&l.m, 0));
+    g_assert_cmpuint(qvfio_log_count(assigns), ==, assigned);
     stop(&l);
 }
 
 /*
- * Have QEMU tell all who want to know that the interrupt controller has
- * changed, which no x86 machine does by itself.  gdb has it do so at the top of
- * its main loop; returns false if gdb cannot.
+ * Call kvm_irqchip_change_notify(), which no x86 machine does by itself, by gdb
+ * at the top of QEMU's main loop.  Returns false if gdb cannot be used.
  */
 static bool notify_irqchip_change(Logged *l)
 {
@@ -555,7 +562,7 @@ static bool notify_irqchip_change(Logged *l)
         _exit(127);
     }
     close(out);
-    /* The main loop goes round when there is something to do */
+    /* Commands make the main loop iterate. */
     while (waitpid(gdb, &status, WNOHANG) == 0) {
         qobject_unref(qtest_qmp(l->m.qts, "{'execute': 'query-status'}"));
         g_usleep(20000);
@@ -570,7 +577,7 @@ static bool notify_irqchip_change(Logged *l)
     return ok;
 }
 
-/* The lines that are up at KVM's I/O APIC, as "info pic" has them */
+/* The asserted lines of KVM's I/O APIC, from "info pic" */
 static char *ioapic_lines(Logged *l)
 {
     g_autofree char *text = qtest_hmp(l->m.qts, "info pic");
@@ -583,7 +590,7 @@ static char *ioapic_lines(Logged *l)
 
 static void await_ioapic(Logged *l, bool up)
 {
-    gint64 end = qmsix_testdev_patience_end();
+    gint64 end = qmsix_testdev_deadline();
 
     while (true) {
         g_autofree char *lines = ioapic_lines(l);
@@ -597,8 +604,8 @@ static void await_ioapic(Logged *l, bool up)
 }
 
 /*
- * INTx outlives a change of the interrupt controller, which is none of the
- * business of a device that has MSI-X enabled.
+ * INTx works after the notifier of a changed interrupt controller, which has
+ * nothing to do for a device with MSI-X enabled.
  */
 static void test_irqchip_change(void)
 {
@@ -632,7 +639,7 @@ static void test_irqchip_change(void)
     g_assert_cmpuint(qvfio_log_count(set_irqs_calls), ==, before);
     g_assert_cmpuint(qvfio_machine_fds(&l.m), ==, fds);
     g_assert_cmpuint(count_lines(&l, "irqfd"), ==, 0);
-    g_assert_true(is_listener(&l.m, 0, "kvm"));
+    g_assert_true(is_irqfd(&l.m, 0));
 
     qmsix_testdev_enable(l.d, false);
     qmsix_testdev_write(l.d, MSIX_TESTDEV_INTX, 1);

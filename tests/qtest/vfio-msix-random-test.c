@@ -2,7 +2,7 @@
  * QTest testcase for MSI-X of vfio-pci: a guest that does anything
  *
  * The random guest keeps to the rules of PCI, and an oracle knows what must
- * arrive.  The hostile guest does not, and QEMU must bear it.  Both need a
+ * arrive.  The hostile guest does not, and QEMU must survive it.  Both need a
  * device to pass through, an msix-testdev; libqos/vfio-host.h says how to name
  * it.  The environment sets what they do:
  *
@@ -10,13 +10,12 @@
  *   VFIO_MSIX_TEST_OPS   number of operations of the random guest; the hostile
  *                        one and the one with KVM make a fifth of it
  *
- * The same seed gives the same operations on the same device, but what fires
- * on its own fires when it likes.
+ * The same seed gives the same operations on the same device, but not the same
+ * times at which vectors fire periodically.
  *
- * Nothing passes or fails by speed.  What must come is waited for generously.
- * That something can come no more is concluded from what the device has
- * raised, and on the simulated host also from what QEMU's main loop must have
- * done by then, see qvfio_fence().
+ * Nothing depends on speed.  The timeout for what must come is generous.  That
+ * nothing more comes is concluded from what the device has raised, and on the
+ * simulated host also from what QEMU's main loop has done, see qvfio_fence().
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -44,7 +43,7 @@
 /* How many vectors fire on their own at a time, at most */
 #define MAX_PERIODIC 6
 
-/* Lines that QEMU may write to its log whatever happens */
+/* Lines that QEMU may write to its log in any case */
 #define FREE_LINES 16
 
 /* Where pci-testdev counts 32-bit writes with the low byte COUNTER_DATA */
@@ -64,8 +63,8 @@ typedef struct Vector {
     uint32_t data;
 
     /*
-     * It has been unmasked since MSI-X was enabled: QEMU listens.  Or it is
-     * just now, for the first time.
+     * It has been unmasked since MSI-X was enabled, or is being unmasked for
+     * the first time.
      */
     bool used;
     bool first;
@@ -100,12 +99,12 @@ typedef struct Guest {
     bool fmask;
 
     /*
-     * Times at which interrupts can rightly have been dropped: the guest had
-     * MSI-X off, or the host did because it could not grow otherwise.
+     * Times at which the device may have dropped interrupts: MSI-X disabled by
+     * the guest, or in a resize.
      */
     unsigned windows;
     uint32_t disables;          /* the device's, accounted for */
-    unsigned growths;           /* of these, those that QEMU had to do */
+    unsigned resizes;           /* of these, resizes */
 
     uint64_t words;             /* SLOTS words for each vector */
 
@@ -134,7 +133,7 @@ static bool need_device(void)
     return device;
 }
 
-/* Remember the operation, for the case that it is one of the last */
+/* Remember the operation, to print the last ones at a failure */
 static void G_GNUC_PRINTF(2, 3) note(unsigned op, const char *format, ...)
 {
     char *line = history[notes++ % HISTORY];
@@ -146,7 +145,7 @@ static void G_GNUC_PRINTF(2, 3) note(unsigned op, const char *format, ...)
     va_end(args);
 }
 
-/* Whatever ends the test, also the end of QEMU, comes by here */
+/* Called whatever ends the test, also if QEMU dies */
 static void print_history(void *opaque)
 {
     unsigned i;
@@ -235,11 +234,11 @@ static void refresh(Guest *g, unsigned n)
     Vector *v = &g->v[n];
     uint32_t raised, dropped, lost;
 
-    /* A raise between the two reads is for the next time */
+    /* A raise between the two reads is counted the next time */
     dropped = qmsix_testdev_vector_read(g->d, n, MSIX_TESTDEV_VECTOR_DROPPED);
     raised = qmsix_testdev_vector_read(g->d, n, MSIX_TESTDEV_VECTOR_RAISED);
     if (raised != v->raised && dropped == v->dropped) {
-        /* it was one, and now it is known which */
+        /* the counted one is known now */
         dropped = qmsix_testdev_vector_read(g->d, n,
                                             MSIX_TESTDEV_VECTOR_DROPPED);
     }
@@ -259,7 +258,7 @@ static void refresh(Guest *g, unsigned n)
     v->dropped = dropped;
     v->windows = g->windows;
     if (lost) {
-        /* A driver would find its queue standing still */
+        /* A driver's queue would be stuck */
         v->acked = raised;
         qmsix_testdev_vector_write(g->d, n, MSIX_TESTDEV_VECTOR_ACKED, raised);
     }
@@ -362,7 +361,7 @@ static void take_all(Guest *g)
 static void await(Guest *g, unsigned n)
 {
     Vector *v = &g->v[n];
-    gint64 end = qmsix_testdev_patience_end();
+    gint64 end = qmsix_testdev_deadline();
 
     while (v->must && !is_masked(g, v)) {
         take(g, n);
@@ -377,13 +376,13 @@ static bool is_pending(Guest *g, unsigned n)
 }
 
 /*
- * A pending bit.  Only vectors in use: of the others the physical device has
- * the bit, which QEMU shows until it has one of its own to show.
+ * A pending bit.  Only of vectors in use: the bits of others are the physical
+ * device's, which QEMU shows until it has one of its own.
  */
 static void await_pending(Guest *g, unsigned n)
 {
     Vector *v = &g->v[n];
-    gint64 end = qmsix_testdev_patience_end();
+    gint64 end = qmsix_testdev_deadline();
 
     if (!g->on || !is_masked(g, v) || !v->used || !v->must) {
         return;
@@ -396,34 +395,34 @@ static void await_pending(Guest *g, unsigned n)
 }
 
 /*
- * MSI-X may have been disabled on the host because @first vectors were
- * unmasked for the first time; a host that can add vectors has no reason to.
+ * There may have been a resize, as @first vectors were unmasked for the first
+ * time, but not on a host that can add vectors.
  *
- * QEMU cannot know what was lost meanwhile, so each vector in use gets an
- * interrupt each time.  So may one that is not, for a pending bit that it had.
+ * Each vector in use gets a replay for each resize.  So may one that is not in
+ * use, for a pending bit that it had.
  */
-static void account_growth(Guest *g, unsigned first)
+static void account_resizes(Guest *g, unsigned first)
 {
     uint32_t disables = qmsix_testdev_read(g->d, MSIX_TESTDEV_MSIX_DISABLES);
-    int32_t growths = disables - g->disables;
+    int32_t resizes = disables - g->disables;
     unsigned n;
 
-    check(growths >= 0, "the guest's MSI-X off has not reached the host");
-    check(!growths || !dynamic,
-          "MSI-X disabled %d times while the guest has it on", growths);
-    check(growths <= (int32_t)first,
-          "MSI-X disabled %d times for %u vectors", growths, first);
-    if (growths) {
-        note(g->op, "MSI-X disabled and enabled on the host %d times", growths);
+    check(resizes >= 0, "the guest's MSI-X off has not reached the host");
+    check(!resizes || !dynamic,
+          "MSI-X disabled %d times while the guest has it on", resizes);
+    check(resizes <= (int32_t)first,
+          "MSI-X disabled %d times for %u vectors", resizes, first);
+    if (resizes) {
+        note(g->op, "MSI-X disabled and enabled on the host %d times", resizes);
         g->disables = disables;
-        g->growths += growths;
+        g->resizes += resizes;
         g->windows++;
         for (n = 0; n < g->vectors; n++) {
             Vector *v = &g->v[n];
 
-            /* one of several at once may have been used before the next */
+            /* of several at once, one may be in use before the next is added */
             if (v->used || v->may || v->periodic || (v->first && first > 1)) {
-                v->may += growths;
+                v->may += resizes;
             }
             v->must = v->must || v->used;
         }
@@ -468,7 +467,7 @@ static void unmasked(Guest *g, unsigned n)
     v->masked = false;
     if (!is_masked(g, v) && !v->used) {
         v->first = true;
-        account_growth(g, 1);
+        account_resizes(g, 1);
     }
 }
 
@@ -486,7 +485,7 @@ static void write_control(Guest *g, bool on, bool fmask)
                        (fmask ? PCI_MSIX_FLAGS_MASKALL : 0));
 }
 
-/* What has not come before MSI-X was switched off need not come any more */
+/* What has not come before MSI-X was disabled need not come */
 static void forgive(Guest *g, unsigned n)
 {
     Vector *v = &g->v[n];
@@ -496,8 +495,8 @@ static void forgive(Guest *g, unsigned n)
         refresh(g, n);
     }
     /*
-     * PCI does not say that a pending bit falls.  The physical device has one
-     * if nobody listened, or if it fired just as the host masked the vector.
+     * PCI does not say that a pending bit is cleared.  The physical device has
+     * one if nobody listened, or if it fired just as the host masked the vector.
      */
     v->may = v->used && !raced ? 0 : MIN(v->may, 1);
     v->must = false;
@@ -547,7 +546,7 @@ static void control(Guest *g, bool on, bool fmask)
         }
     }
     if (on) {
-        account_growth(g, first);
+        account_resizes(g, first);
     }
 }
 
@@ -597,7 +596,7 @@ static void change_message(Guest *g, unsigned n)
         if (g->counted == n) {
             g->counted = -1;
         } else if (g->counted < 0 && rarely(g->rand, 4) && !g->sim) {
-            /* what KVM delivers is to be seen in memory only */
+            /* what KVM delivers is seen in memory only */
             g->counted = n;
         }
         v->slot = below(g->rand, SLOTS);
@@ -637,7 +636,7 @@ static void stop_firing(Guest *g, unsigned n)
     g->periodic--;
 }
 
-/* Calls take longer at some place, so that more happens meanwhile */
+/* Slow down calls at some place, so that more happens meanwhile */
 static void slow_down(Guest *g)
 {
     static const char *const places[] = {
@@ -652,7 +651,7 @@ static void slow_down(Guest *g)
     qvfio_sim_command(g->sim, "slow %s us=%u", place, us);
 }
 
-/* The device is new; MSI-X is off and QEMU has let go of its vectors */
+/* The device was reset; MSI-X is off, and no vector is in use */
 static void forget(Guest *g)
 {
     unsigned n;
@@ -673,8 +672,8 @@ static void forget(Guest *g)
 }
 
 /*
- * A guest's driver has to switch MSI-X off itself: QEMU does not see the
- * reset, so that what has reached it may come until then.
+ * QEMU does not see a driver's reset, so the driver has to disable MSI-X; until
+ * then, what has reached QEMU may come.
  */
 static void flr(Guest *g)
 {
@@ -731,7 +730,7 @@ static uint32_t sum_dropped(Guest *g, uint32_t *raised)
     return dropped;
 }
 
-/* One that does not fire on its own has just the interrupts it was told to */
+/* A vector that is not periodic raises what it is told to */
 static void check_counters(Guest *g)
 {
     uint32_t raised, dropped;
@@ -761,7 +760,7 @@ static void quiet(Guest *g)
         await_pending(g, n);
     }
     if (g->on) {
-        account_growth(g, 0);
+        account_resizes(g, 0);
     }
     check_counters(g);
 
@@ -784,13 +783,13 @@ static void quiet(Guest *g)
         if (v->periodic && pending) {
             refresh(g, n);
         }
-        /* A real device's own bits are not followed through resets */
+        /* A real device's own bits are not tracked across resets */
         check(!pending || v->may || (!simulated && !v->used),
               "vector %u: its pending bit is set, with nothing raised: used %d, "
               "masked %d, periodic %d, RAISED %u, PENDED %u, DROPPED %u, "
-              "%u growths", n, v->used, v->masked, v->periodic, v->raised,
+              "%u resizes", n, v->used, v->masked, v->periodic, v->raised,
               qmsix_testdev_vector_read(g->d, n, MSIX_TESTDEV_VECTOR_PENDED),
-              v->dropped, g->growths);
+              v->dropped, g->resizes);
         if (!simulated || v->periodic || !v->used) {
             continue;
         }
@@ -812,7 +811,7 @@ static void fire_some(Guest *g, unsigned n)
         return;
     }
     if (!rarely(g->rand, 4)) {
-        await(g, n); /* then the next message is for what comes now */
+        await(g, n); /* the next message is for the next interrupt */
     }
     while (times--) {
         fire(g, n);
@@ -903,7 +902,7 @@ static void random_guest(const char *what, bool kvm, unsigned long count)
         operate(g);
     }
 
-    /* The end: nothing is hidden behind a mask any more */
+    /* The end: unmask all */
     control(g, true, false);
     for (n = 0; n < g->vectors; n++) {
         if (g->v[n].periodic) {
@@ -918,21 +917,21 @@ static void random_guest(const char *what, bool kvm, unsigned long count)
     }
     quiet(g);
 
-    /* QEMU's own account; the vectors signalled are bounded by it */
+    /* QEMU's statistics, which limit the replays */
     if (qvfio_machine_has_stats(&g->m)) {
-        g_assert_cmpint(qvfio_machine_stat(&g->m, "re-enables"), ==,
-                        g->growths);
+        g_assert_cmpint(qvfio_machine_stat(&g->m, "resizes"), ==,
+                        g->resizes);
         g_assert_cmpint(qvfio_machine_stat(&g->m, "replays"), <=,
-                        (int64_t)g->growths * g->vectors);
+                        (int64_t)g->resizes * g->vectors);
     }
 
     if (kvm) {
-        int64_t promotions = qvfio_machine_stat(&g->m, "promotions");
+        int64_t assigned = qvfio_machine_stat(&g->m, "irqfd-assigned");
         int64_t injected = qvfio_sim_counter(g->sim, "injected");
 
         g_test_message("%" PRId64 " times to KVM, which delivered %" PRId64,
-                       promotions, injected);
-        g_assert_cmpint(promotions, >, 0);
+                       assigned, injected);
+        g_assert_cmpint(assigned, >, 0);
         g_assert_cmpint(injected, >, 0);
         g_assert_cmpint(qvfio_sim_counter(g->sim, "misses"), ==, 0);
         qvfio_sim_free(g->sim);
@@ -991,20 +990,20 @@ static unsigned count_lines(void)
 }
 
 /*
- * The host may have fewer vectors than the device; QEMU shows it.  The log may
- * not say so any more, after all that it has been told.
+ * The host may have fewer vectors than the device.  "info pic" shows that, the
+ * log is limited.
  */
-static bool is_refused(Hostile *h, unsigned n)
+static bool setup_failed(Hostile *h, unsigned n)
 {
-    g_autofree char *refused = NULL;
+    g_autofree char *failed = NULL;
 
     if (qvfio_machine_has_stats(&h->m)) {
-        refused = qvfio_machine_vector_stat(&h->m, n, "refused");
+        failed = qvfio_machine_vector_stat(&h->m, n, "setup-failed");
     }
-    return refused && g_str_equal(refused, "1");
+    return failed && g_str_equal(failed, "1");
 }
 
-/* A guest can have its refused vectors logged once each time it enables */
+/* A guest can have each failed vector logged once per enable */
 static void check_log(Hostile *h)
 {
     unsigned lines = count_lines();
@@ -1067,7 +1066,7 @@ static uint64_t hostile_value(Hostile *h)
 
 static void hostile_table(Hostile *h)
 {
-    /* a few vectors of many, so that they meet */
+    /* only a few vectors, to hit the same ones often */
     unsigned n = rarely(h->rand, 4) ? below(h->rand, h->d->vectors) :
                                       below(h->rand, MIN(h->d->vectors, 8));
     uint64_t addr = h->d->msix.addr + h->d->table_off +
@@ -1148,7 +1147,7 @@ static void hostile_control(Hostile *h)
         }
         break;
     case 3:
-        /* memory and bus master come and go, INTx as well */
+        /* toggle memory decoding, bus mastering and INTx */
         hostile_config(h, PCI_COMMAND, val & 0xffff);
         break;
     case 4:
@@ -1195,14 +1194,14 @@ static void assert_answers(Hostile *h)
     g_assert_true(qdict_haskey(rsp, "return"));
     qobject_unref(rsp);
 
-    /* a curious administrator */
+    /* the monitor */
     g_free(qtest_hmp(h->m.qts, "info pic"));
     rsp = qtest_qmp(h->m.qts, "{'execute': 'x-query-irq'}");
     g_assert_true(qdict_haskey(rsp, "return"));
     qobject_unref(rsp);
 }
 
-/* What a driver does with a device in whatever state */
+/* What a driver does with a device in any state */
 static void hostile_end(Hostile *h)
 {
     QMsixTestdev *d = h->d;
@@ -1234,18 +1233,18 @@ static void assert_works(Hostile *h)
     qmsix_testdev_enable(d, true);
     h->enables++;
     for (n = 0; n < d->vectors; n += step) {
-        gint64 end = qmsix_testdev_patience_end();
+        gint64 end = qmsix_testdev_deadline();
 
         note(h->op, "unmask and fire %u", n);
         qmsix_testdev_unmask(d, n);
-        if (n && is_refused(h, n)) {
+        if (n && setup_failed(h, n)) {
             qmsix_testdev_mask(d, n);
             continue;
         }
         if (h->kvm) {
             /*
-             * An address in memory is none for KVM, which reads parts of it as
-             * the number of an APIC.  What is pending QEMU delivers.
+             * KVM reads an address in memory as the number of an APIC.  What is
+             * pending QEMU delivers.
              */
             qmsix_testdev_mask(d, n);
         }
@@ -1283,7 +1282,7 @@ static void hostile_guest(const char *what, bool kvm)
     h.rand = g_rand_new_with_seed(seed);
     h.msi_cap = qpci_find_capability(h.d->dev, PCI_CAP_ID_MSI, 0);
 
-    assert_works(&h); /* also for the descriptors that QEMU opens but once */
+    assert_works(&h); /* also for the descriptors that QEMU opens only once */
     fds = qvfio_machine_fds(&h.m);
 
     for (h.op = 0; h.op < ops / 5; h.op++) {
@@ -1351,7 +1350,7 @@ static bool need_kvm(void)
     return true;
 }
 
-/* KVM listens to what stays unmasked, and takes its time to come and to go */
+/* KVM gets vectors that stay unmasked, with delays of the calls */
 static void test_random_kvm(void)
 {
     if (need_kvm()) {
@@ -1359,7 +1358,7 @@ static void test_random_kvm(void)
     }
 }
 
-/* With an IOMMU, of which KVM knows, messages can be wrong in more ways */
+/* With an IOMMU known to KVM, messages can be wrong in more ways */
 static void test_hostile_kvm(void)
 {
     if (need_kvm()) {

@@ -1,17 +1,16 @@
 /*
  * QTest testcase for MSI-X of vfio-pci where vectors cannot be added one by one
  *
- * On such a host - Linux before 6.5 - QEMU must disable MSI-X and enable it
- * again to add vectors.  It does so rarely, and makes up for what the device
- * signals meanwhile by signalling each vector in use itself, a replay.
+ * On such a host (VFIO_IRQ_INFO_NORESIZE) QEMU must disable MSI-X and enable it
+ * again to add vectors, a resize.  It does so rarely, and signals each vector
+ * in use itself afterwards, a replay, in case the device fired meanwhile.
  *
- * Any host will do: one that can add vectors is treated as one that cannot, by
- * x-msix-dynamic=off.  It needs a device to pass through, an msix-testdev;
- * libqos/vfio-host.h says how to name it.  Without one, all cases are skipped.
+ * On a host that can add vectors x-msix-dynamic=off is set.  The tests need a
+ * device to pass through, an msix-testdev; libqos/vfio-host.h says how to name
+ * it.  Without one, all cases are skipped.
  *
- * No case passes or fails by how fast something is: what must come is waited
- * for generously, and that something does not come is concluded only from
- * what comes after it.
+ * No case depends on speed: the timeout for what must come is generous, and
+ * that something does not come is concluded only from what comes after it.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -30,18 +29,18 @@
 /* Those that fire meanwhile; the more, the longer a round takes */
 #define FIRING 16
 
-/* How often MSI-X is enabled to see a host lose what nobody replays */
+/* How often MSI-X is enabled until interrupts are lost without replays */
 #define ROUNDS 20
 
-/* For how long the simulated host has MSI-X disabled at a time, longer */
+/* For how much longer the simulated host has MSI-X disabled in a resize */
 #define WINDOW_US 3000
 
-typedef struct Growing {
+typedef struct Resizing {
     QVfioMachine m;
     QMsixTestdev *d;
     QMsixAccount a;
     QVfioSim *sim;              /* or NULL */
-} Growing;
+} Resizing;
 
 static const char *device;
 static bool dynamic;
@@ -54,14 +53,14 @@ static bool need_device(void)
     return device;
 }
 
-/* Widens what may go wrong while MSI-X is disabled */
-static void set_window(Growing *g)
+/* Has the simulated host keep MSI-X disabled for longer */
+static void set_window(Resizing *g)
 {
     qvfio_sim_command(g->sim, "slow set-irqs us=%d at=window", WINDOW_US);
 }
 
 /* @properties: more of the device's, as qvfio_machine_start() takes them */
-static void start(Growing *g, const char *properties, const char *options)
+static void start(Resizing *g, const char *properties, const char *options)
 {
     g_autofree char *all = g_strconcat(dynamic ? ",x-msix-dynamic=off" : "",
                                        properties, NULL);
@@ -76,7 +75,7 @@ static void start(Growing *g, const char *properties, const char *options)
     }
 }
 
-static void stop(Growing *g)
+static void stop(Resizing *g)
 {
     if (g->sim) {
         qvfio_sim_free(g->sim);
@@ -85,16 +84,16 @@ static void stop(Growing *g)
     qvfio_machine_stop(&g->m);
 }
 
-static uint32_t disables(Growing *g)
+static uint32_t disables(Resizing *g)
 {
     return qmsix_testdev_read(g->d, MSIX_TESTDEV_MSIX_DISABLES);
 }
 
 /*
- * Vector 0 fires when MSI-X is disabled next, for certain.  If its last
- * interrupt has not come yet, or never will, one more would count for nothing.
+ * Vector 0 fires when MSI-X is disabled next.  If its last interrupt has not
+ * come yet, another one could not be told from it.
  */
-static void fire_in_window(Growing *g)
+static void fire_in_window(Resizing *g)
 {
     QMsixTestdev *d = g->d;
 
@@ -106,10 +105,10 @@ static void fire_in_window(Growing *g)
 }
 
 /*
- * Unmask @count vectors one by one while the first of them fire.  On a real
- * host all do so by themselves, and hit the window that there is by chance.
+ * Unmask @count vectors one by one while the first @firing of them fire.  On a
+ * real host they do so periodically, and fire within a resize by chance.
  */
-static void grow_while_firing(Growing *g, unsigned count, unsigned firing)
+static void add_while_firing(Resizing *g, unsigned count, unsigned firing)
 {
     QMsixTestdev *d = g->d;
     unsigned n, period = MAX(200, firing * 20);
@@ -136,42 +135,42 @@ static void grow_while_firing(Growing *g, unsigned count, unsigned firing)
     }
 }
 
-/* At most so many times may MSI-X be disabled to add vectors one by one */
-static unsigned max_reenables(unsigned vectors)
+/* The limit of resizes to add vectors one by one */
+static unsigned max_resizes(unsigned vectors)
 {
     return 32 - clz32(vectors - 1) + 1;
 }
 
-static void assert_grows(unsigned limit, unsigned firing)
+static void assert_resizes(unsigned limit, unsigned firing)
 {
-    Growing g;
+    Resizing g;
     uint32_t before, dropped;
-    unsigned n, count, reenables;
+    unsigned n, count, resizes;
 
     start(&g, "", "");
     count = MIN(g.d->vectors, limit);
     qmsix_testdev_enable(g.d, true);
     before = disables(&g);
 
-    grow_while_firing(&g, count, MIN(count, firing));
+    add_while_firing(&g, count, MIN(count, firing));
 
-    reenables = disables(&g) - before;
+    resizes = disables(&g) - before;
     dropped = qmsix_testdev_read(g.d, MSIX_TESTDEV_DROPPED);
-    g_test_message("%u vectors, %u re-enables, dropped by the device %u: "
+    g_test_message("%u vectors, %u resizes, dropped by the device %u: "
                    "delivered %" PRIu64 ", extra %" PRIu64 ", lost %" PRIu64,
-                   count, reenables, dropped, g.a.delivered, g.a.extra,
+                   count, resizes, dropped, g.a.delivered, g.a.extra,
                    g.a.lost);
     g_assert_cmpuint(g.a.lost, ==, 0);
-    g_assert_cmpuint(reenables, >, 0);
-    g_assert_cmpuint(reenables, <=, max_reenables(count));
-    g_assert_cmpuint(g.a.extra, <=, (uint64_t)count * reenables);
+    g_assert_cmpuint(resizes, >, 0);
+    g_assert_cmpuint(resizes, <=, max_resizes(count));
+    g_assert_cmpuint(g.a.extra, <=, (uint64_t)count * resizes);
     if (g.sim) {
-        /* or nothing has been shown */
+        /* The device did fire in a resize. */
         g_assert_cmpuint(dropped, >, 0);
     }
-    g_assert_cmpint(qvfio_machine_stat(&g.m, "re-enables"), ==, reenables);
+    g_assert_cmpint(qvfio_machine_stat(&g.m, "resizes"), ==, resizes);
     g_assert_cmpint(qvfio_machine_stat(&g.m, "replays"), <=,
-                    (int64_t)count * reenables);
+                    (int64_t)count * resizes);
 
     for (n = 0; n < count; n++) {
         qvfio_fence(g.d);
@@ -182,26 +181,26 @@ static void assert_grows(unsigned limit, unsigned firing)
     stop(&g);
 }
 
-/* Growth one by one loses nothing, and is rarely a matter of all vectors */
-static void test_grow(void)
+/* Adding vectors one by one loses nothing, and resizes rarely */
+static void test_resize(void)
 {
     if (need_device()) {
-        assert_grows(MANY, MANY);
+        assert_resizes(MANY, MANY);
     }
 }
 
-/* Nor is growth to as many as the device has */
-static void test_grow_all(void)
+/* The same with all vectors of the device */
+static void test_resize_all(void)
 {
     if (need_device()) {
-        assert_grows(MSIX_TESTDEV_MAX_VECTORS, FIRING);
+        assert_resizes(MSIX_TESTDEV_MAX_VECTORS, FIRING);
     }
 }
 
-/* Without the replays interrupts are lost, or the cases above prove nothing */
+/* Without replays interrupts are lost: the cases above depend on them */
 static void test_off(void)
 {
-    Growing g;
+    Resizing g;
     unsigned n, count, round;
 
     if (!need_device()) {
@@ -212,7 +211,7 @@ static void test_off(void)
     count = MIN(g.d->vectors, MANY);
     for (round = 0; round < ROUNDS && !g.a.lost; round++) {
         qmsix_testdev_enable(g.d, true);
-        grow_while_firing(&g, count, MIN(count, FIRING));
+        add_while_firing(&g, count, MIN(count, FIRING));
         for (n = 0; n < count; n++) {
             qmsix_testdev_mask(g.d, n);
         }
@@ -223,25 +222,25 @@ static void test_off(void)
                    ", lost %" PRIu64, round, g.a.delivered, g.a.extra,
                    g.a.lost);
     g_assert_cmpuint(g.a.lost, >, 0);
-    g_assert_cmpint(qvfio_machine_stat(&g.m, "re-enables"), >, 0);
+    g_assert_cmpint(qvfio_machine_stat(&g.m, "resizes"), >, 0);
     g_assert_cmpint(qvfio_machine_stat(&g.m, "replays"), ==, 0);
 
     stop(&g);
 }
 
-static void assert_replays(Growing *g, int64_t reenables, int64_t replays)
+static void assert_replays(Resizing *g, int64_t resizes, int64_t replays)
 {
-    g_assert_cmpint(qvfio_machine_stat(&g->m, "re-enables"), ==, reenables);
+    g_assert_cmpint(qvfio_machine_stat(&g->m, "resizes"), ==, resizes);
     g_assert_cmpint(qvfio_machine_stat(&g->m, "replays"), ==, replays);
 }
 
 /*
- * Who is signalled: each vector that was in use, once for each re-enable, as a
- * delivery or as a pending bit.  Nobody else, and nobody without a re-enable.
+ * A resize signals each vector that was in use once, as a delivery or as a
+ * pending bit, and no other vector.  Without a resize there is no replay.
  */
 static void test_who(void)
 {
-    Growing g;
+    Resizing g;
     QMsixTestdev *d;
 
     if (!need_device()) {
@@ -255,19 +254,19 @@ static void test_who(void)
     qmsix_testdev_enable(d, true);
     assert_replays(&g, 0, 0);
 
-    /* enabling MSI-X has taken one vector of the host's */
+    /* MSI-X was enabled with one vector. */
     qmsix_testdev_unmask(d, 0);
     assert_replays(&g, 0, 0);
     qvfio_fence(d);
     g_assert_cmpuint(qmsix_testdev_take_all(d, NULL), ==, 0);
 
-    /* room for two */
+    /* resize to two */
     qmsix_testdev_unmask(d, 1);
     assert_replays(&g, 1, 1);
     g_assert_true(qmsix_testdev_eventually(d, 0, qmsix_testdev_take));
     g_assert_true(qmsix_testdev_delivers(d, 1));
 
-    /* room for four, with vector 0 masked */
+    /* resize to four, with vector 0 masked */
     qmsix_testdev_mask(d, 0);
     qmsix_testdev_unmask(d, 2);
     assert_replays(&g, 2, 3);
@@ -279,20 +278,20 @@ static void test_who(void)
     g_assert_false(qmsix_testdev_pending(d, 2));
     g_assert_false(qmsix_testdev_pending(d, 3));
 
-    /* which gets it when it is unmasked, once */
+    /* vector 0 gets one interrupt when it is unmasked */
     qmsix_testdev_unmask(d, 0);
     g_assert_true(qmsix_testdev_eventually(d, 0, qmsix_testdev_take));
     g_assert_false(qmsix_testdev_pending(d, 0));
     qvfio_fence(d);
     g_assert_cmpuint(qmsix_testdev_take_all(d, NULL), ==, 0);
 
-    /* there is room for this one */
+    /* the host has this one */
     qmsix_testdev_unmask(d, 3);
     assert_replays(&g, 2, 3);
     qvfio_fence(d);
     g_assert_cmpuint(qmsix_testdev_take_all(d, NULL), ==, 0);
 
-    /* masks and unmasks are no occasion, nor is MSI-X off and on */
+    /* no replay for masks and unmasks, nor for MSI-X off and on */
     qmsix_testdev_mask(d, 3);
     qmsix_testdev_unmask(d, 3);
     qmsix_testdev_function_mask(d, true);
@@ -320,9 +319,9 @@ static void test_who(void)
 }
 
 /*
- * While MSI-X is disabled the device may assert INTx.  The guest, which has
- * MSI-X enabled, sees nothing of it, a device on the same line is not
- * disturbed, and INTx of both works as ever afterwards.
+ * The device may assert INTx while MSI-X is disabled in a resize.  The guest
+ * has MSI-X enabled and must not see it; a device on the same line is not
+ * affected, and INTx of both works afterwards.
  */
 static void test_intx_meanwhile(void)
 {
@@ -330,7 +329,7 @@ static void test_intx_meanwhile(void)
     g_autofree char *options = NULL;
     QPCIDevice *pdev_2;
     QMsixTestdev d2;
-    Growing g;
+    Resizing g;
     unsigned n;
 
     if (!need_device()) {
@@ -355,7 +354,7 @@ static void test_intx_meanwhile(void)
     qmsix_testdev_write(g.d, MSIX_TESTDEV_CTRL, MSIX_TESTDEV_CTRL_INTX);
     qmsix_account_start(&g.a);
     for (n = 0; n < MIN(g.d->vectors, 32); n++) {
-        /* the other's level holds through it, and falls when it falls */
+        /* the level of the other device is unchanged by the resize */
         qmsix_testdev_write(&d2, MSIX_TESTDEV_INTX, 1);
         g_assert_true(qmsix_testdev_eventually(&d2, 0, qvfio_intx_high));
         if (n) {
@@ -399,8 +398,8 @@ int main(int argc, char **argv)
     device = qvfio_device(1);
     dynamic = device && qvfio_msix_is_dynamic(device);
 
-    qtest_add_func("vfio-msix-replay/grow", test_grow);
-    qtest_add_func("vfio-msix-replay/grow-all", test_grow_all);
+    qtest_add_func("vfio-msix-replay/resize", test_resize);
+    qtest_add_func("vfio-msix-replay/resize-all", test_resize_all);
     qtest_add_func("vfio-msix-replay/off", test_off);
     qtest_add_func("vfio-msix-replay/who", test_who);
     qtest_add_func("vfio-msix-replay/intx-meanwhile", test_intx_meanwhile);

@@ -4,9 +4,8 @@
  * It needs a device to pass through, an msix-testdev; libqos/vfio-host.h says
  * how to name it.  Without one, all cases are skipped.
  *
- * No case passes or fails by how fast something is: what must come is waited
- * for generously, and that something does not come is concluded only from
- * what comes after it.
+ * No case depends on speed: the timeout for what must come is generous, and
+ * that something does not come is concluded only from what comes after it.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -42,7 +41,7 @@ static bool need_device(void)
     return device;
 }
 
-/* For cases about what a host with NORESIZE cannot do */
+/* For cases that need a host that can add single vectors */
 static bool need_dynamic_host(void)
 {
     if (!need_device()) {
@@ -82,17 +81,17 @@ static bool mentions(const char *path, const char *name)
 }
 
 /*
- * How often QEMU has said that a vector of device @name is refused, and which
- * ones: @map, which may be NULL, gets a bit for each.
+ * The number of lines in QEMU's log about vectors of device @name that get no
+ * interrupts; @map, unless NULL, gets a bit for each vector.
  */
-static unsigned count_refusals(const char *path, const char *name,
+static unsigned count_failures(const char *path, const char *name,
                                unsigned long *map)
 {
     g_auto(GStrv) lines = qvfio_stderr_lines(path);
     unsigned i, n = 0;
 
     for (i = 0; lines[i]; i++) {
-        int vector = qvfio_refused_vector(lines[i], name);
+        int vector = qvfio_failed_vector(lines[i], name);
 
         if (vector >= 0) {
             if (map) {
@@ -105,8 +104,7 @@ static unsigned count_refusals(const char *path, const char *name,
 }
 
 /*
- * Where vectors cannot be added one by one, QEMU may have signalled those that
- * are in use for good measure.
+ * Take the replays that QEMU may have signalled after a resize.
  */
 static void take_replays(QMsixTestdev *d)
 {
@@ -115,10 +113,10 @@ static void take_replays(QMsixTestdev *d)
 }
 
 /* Unmask vectors one by one, with all that are unmasked firing meanwhile */
-static void grow_while_firing(QVfioMachine *m, QMsixAccount *a, unsigned count)
+static void add_while_firing(QVfioMachine *m, QMsixAccount *a, unsigned count)
 {
     QMsixTestdev *d = &m->dev;
-    /* More interrupts than the test can take only make it slow */
+    /* Fire no faster than the test can take interrupts */
     unsigned n, period = MAX(500, count * 30);
 
     qmsix_account_start(a);
@@ -135,10 +133,10 @@ static void grow_while_firing(QVfioMachine *m, QMsixAccount *a, unsigned count)
 }
 
 /*
- * Up to @limit new vectors at run time cost the others nothing, and the host
- * one call each.
+ * Up to @limit vectors are added at run time: the others lose nothing, and each
+ * takes one call to the host.
  */
-static void grow_costs_nothing(unsigned limit)
+static void adding_costs_nothing(unsigned limit)
 {
     g_autofree char *path = NULL, *redirect = NULL, *name = NULL;
     QVfioMachine m;
@@ -159,9 +157,9 @@ static void grow_costs_nothing(unsigned limit)
     before = disables(&m);
     calls = logged ? qvfio_log_count(trigger_calls) : 0;
 
-    grow_while_firing(&m, &a, count);
+    add_while_firing(&m, &a, count);
 
-    if (count_refusals(path, name, NULL)) {
+    if (count_failures(path, name, NULL)) {
         g_test_skip("the host has no vectors for the whole device");
         goto out;
     }
@@ -185,27 +183,27 @@ out:
     unlink(path);
 }
 
-/* New vectors at run time cost the others nothing */
-static void test_grow(void)
+/* Vectors that are added at run time: the others lose nothing */
+static void test_add_vectors(void)
 {
     if (need_dynamic_host()) {
-        grow_costs_nothing(MANY);
+        adding_costs_nothing(MANY);
     }
 }
 
-/* Nor do as many as the device has */
-static void test_grow_all(void)
+/* The same with all vectors of the device */
+static void test_add_all_vectors(void)
 {
     if (need_dynamic_host()) {
-        grow_costs_nothing(MSIX_TESTDEV_MAX_VECTORS);
+        adding_costs_nothing(MSIX_TESTDEV_MAX_VECTORS);
     }
 }
 
 /*
  * From the highest vector down.  A host without dynamic MSI-X allocates all of
- * them for the first one, so that the rest costs nothing there, either.
+ * them for the first one, and needs no resize for the rest.
  */
-static void test_grow_descending(void)
+static void test_add_vectors_descending(void)
 {
     QVfioMachine m;
     QMsixAccount a;
@@ -231,7 +229,7 @@ static void test_grow_descending(void)
         qmsix_account_service(&a);
         count++;
         if (dynamic) {
-            /* and vector 0, which enabling MSI-X takes */
+            /* and vector 0, with which MSI-X was enabled */
             g_assert_cmpint(qvfio_host_vectors(device), <=, count + 1);
         }
     }
@@ -273,7 +271,7 @@ static void test_unmask_before_enable(void)
     }
     g_assert_cmpint(qvfio_host_vectors(device), <=, 0);
     qmsix_testdev_enable(&m.dev, true);
-    if (count_refusals(path, name, NULL)) {
+    if (count_failures(path, name, NULL)) {
         g_test_skip("the host has no vectors for the whole device");
         goto out;
     }
@@ -293,7 +291,7 @@ out:
 }
 
 /* On any host, all vectors work once they have been unmasked */
-static void test_grow_works(void)
+static void test_add_vectors_works(void)
 {
     QVfioMachine m;
     QMsixAccount a;
@@ -308,7 +306,7 @@ static void test_grow_works(void)
     qmsix_account_init(&a, &m.dev);
     qmsix_testdev_enable(&m.dev, true);
 
-    grow_while_firing(&m, &a, count);
+    add_while_firing(&m, &a, count);
     for (n = 0; n < count; n++) {
         assert_delivers(&m.dev, n);
     }
@@ -369,7 +367,7 @@ static void test_sparse_enable(void)
     assert_delivers(&m.dev, 7);
     assert_delivers(&m.dev, last);
 
-    /* all at once, the most usual set */
+    /* all vectors, the usual set */
     qmsix_testdev_enable(&m.dev, false);
     qmsix_testdev_mask(&m.dev, 7);
     qmsix_testdev_mask(&m.dev, last);
@@ -383,7 +381,7 @@ static void test_sparse_enable(void)
     qvfio_machine_stop(&m);
 }
 
-/* MSI-X off and on again, with a set of vectors that has holes and grows */
+/* MSI-X off and on again, with a sparse set of vectors and more each time */
 static void test_enable_again(void)
 {
     static const unsigned used[] = { 1, 5, 6, 17, 30 };
@@ -426,7 +424,7 @@ static void test_enable_again(void)
     qvfio_machine_stop(&m);
 }
 
-/* MSI-X reaches the host with no vector in use, and INTx works afterwards */
+/* MSI-X is enabled with no vector in use, and INTx works afterwards */
 static void test_enable_none_then_intx(void)
 {
     QVfioMachine m;
@@ -452,7 +450,7 @@ static void test_enable_none_then_intx(void)
         qvfio_assert_intx_works(&m.dev);
     }
 
-    /* and vector 0 is as good as any */
+    /* vector 0 works, too */
     qmsix_testdev_enable(&m.dev, true);
     qmsix_testdev_unmask(&m.dev, 0);
     assert_delivers(&m.dev, 0);
@@ -524,7 +522,7 @@ static void msi_works(QMsixTestdev *d, unsigned log2_count)
     g_assert_cmpint(qvfio_host_vectors(device), <=, 0);
 }
 
-/* MSI is not MSI-X: each works whatever the other has been through */
+/* MSI works before and after MSI-X, and MSI-X after MSI */
 static void test_msi(void)
 {
     QVfioMachine m;
@@ -557,8 +555,8 @@ out:
 }
 
 /*
- * A guest that lowers the number of messages with MSI enabled breaks its own
- * interrupts, and nothing else.
+ * A guest that lowers its number of MSI vectors while MSI is enabled breaks its
+ * own interrupts only: QEMU must not assert.
  */
 static void test_msi_shrunk(void)
 {
@@ -586,13 +584,13 @@ static void test_msi_shrunk(void)
 
     qmsix_testdev_write(&m.dev, MSIX_TESTDEV_CTRL, MSIX_TESTDEV_CTRL_RUN);
     for (i = 0; i < 2000; i++) {
-        /* sooner or later, as it depends on the machine when it matters */
+        /* after different delays, to hit the window on any machine */
         qmsix_testdev_vector_write(&m.dev, 7, MSIX_TESTDEV_VECTOR_PERIOD,
                                    1 + i % 250);
         qpci_config_writew(m.pdev, cap + PCI_MSI_FLAGS,
                            flags | 3 << ctz32(PCI_MSI_FLAGS_QSIZE) |
                            PCI_MSI_FLAGS_ENABLE);
-        /* it fires about now, perhaps with a message of its own */
+        /* it may fire about now */
         qmsix_testdev_ack(&m.dev, 7);
         qpci_config_writew(m.pdev, cap + PCI_MSI_FLAGS,
                            flags | PCI_MSI_FLAGS_ENABLE);
@@ -608,7 +606,7 @@ out:
     qvfio_machine_stop(&m);
 }
 
-/* A masked vector that fires shows as pending, and delivers when unmasked */
+/* A masked vector that fires is pending, and delivers when unmasked */
 static void test_mask_pending(void)
 {
     QVfioMachine m;
@@ -631,7 +629,7 @@ static void test_mask_pending(void)
         g_assert_true(qmsix_testdev_eventually(&m.dev, n,
                                                qmsix_testdev_pending));
         g_assert_false(qmsix_testdev_take(&m.dev, n));
-        assert_delivers(&m.dev, (n + 1) % 4); /* the others are not concerned */
+        assert_delivers(&m.dev, (n + 1) % 4); /* the others deliver */
 
         qmsix_testdev_unmask(&m.dev, n);
         g_assert_true(qmsix_testdev_eventually(&m.dev, n, qmsix_testdev_take));
@@ -646,8 +644,8 @@ static void test_mask_pending(void)
 }
 
 /*
- * A vector's bit is there as soon as the device has fired, which takes no time
- * on the simulated host: a guest that has masked a vector may poll for it.
+ * A pending bit must be set as soon as the device has fired (at once on the
+ * simulated host): a guest that has masked a vector may poll for it.
  */
 static void assert_pends(QMsixTestdev *d, unsigned n)
 {
@@ -671,7 +669,7 @@ static void assert_comes_once(QMsixTestdev *d, unsigned n)
     g_assert_false(qmsix_testdev_take(d, n));
 }
 
-/* Pending bits are there when they should be, of all vectors, and go */
+/* Pending bits of all vectors are set and cleared as they should be */
 static void test_pba(void)
 {
     QVfioMachine m;
@@ -688,7 +686,7 @@ static void test_pba(void)
         qmsix_testdev_unmask(d, n);
     }
     qmsix_testdev_enable(d, true);
-    /* room for all that are used below: no replays */
+    /* enough host vectors for all that are used below: no replays */
     qmsix_testdev_unmask(d, 40);
     for (n = 0; n < 4; n++) {
         assert_delivers(d, n);
@@ -726,7 +724,7 @@ static void test_pba(void)
         }
     }
 
-    /* nothing is left when MSI-X is on again, but what the device has */
+    /* only the device's own bits are left when MSI-X is enabled again */
     qmsix_testdev_mask(d, 3);
     assert_pends(d, 3);
     qmsix_testdev_enable(d, false);
@@ -736,7 +734,7 @@ static void test_pba(void)
     qvfio_machine_stop(&m);
 }
 
-/* Is this region of the device part of the guest's memory? */
+/* Whether this region of the device is mapped into the guest */
 static bool is_mapped(QVfioMachine *m, const char *region)
 {
     g_autofree char *text = qtest_hmp(m->qts, "info mtree");
@@ -748,7 +746,7 @@ static bool is_mapped(QVfioMachine *m, const char *region)
 
 static void await_mapped(QVfioMachine *m, const char *region, bool mapped)
 {
-    gint64 end = qmsix_testdev_patience_end();
+    gint64 end = qmsix_testdev_deadline();
 
     while (is_mapped(m, region) != mapped) {
         g_assert_cmpint(g_get_monotonic_time(), <, end);
@@ -756,7 +754,7 @@ static void await_mapped(QVfioMachine *m, const char *region, bool mapped)
     }
 }
 
-/* What else is in the PBA's page, where the device has nothing */
+/* A register in the PBA's page that the device does not have */
 static void use_pba_page(QMsixTestdev *d, unsigned times)
 {
     unsigned n;
@@ -768,9 +766,9 @@ static void use_pba_page(QMsixTestdev *d, unsigned times)
 }
 
 /*
- * The guest's memory map changes with the first mask, and not again; unless
- * the device's driver works with the page of the PBA, which is mapped then
- * whenever no bit is set
+ * The guest's memory map changes with the first mask, and not again; unless the
+ * driver accesses the page of the PBA, which is then mapped whenever no bit is
+ * set
  */
 static void test_pba_page(void)
 {
@@ -797,7 +795,7 @@ static void test_pba_page(void)
         g_assert_true(is_mapped(&m, "msix-pba"));
         assert_pends(d, 1);
         assert_comes_once(d, 1);
-        /* longer than it takes to be given back to a device that needs it */
+        /* longer than QEMU takes to map the page again */
         g_usleep(1500 * 1000);
         use_pba_page(d, 8);
         g_usleep(1500 * 1000);
@@ -820,7 +818,7 @@ static void test_pba_page(void)
     await_mapped(&m, "msix-pba-page", false);
     g_assert_false(is_mapped(&m, "msix-pba"));
 
-    /* a masked vector is no reason any more, its bit is */
+    /* a pending bit unmaps the page, a masked vector does not */
     qmsix_testdev_mask(d, 2);
     g_assert_false(is_mapped(&m, "msix-pba"));
     qmsix_testdev_fire(d, 1);
@@ -887,7 +885,7 @@ static void test_function_mask(void)
     qvfio_machine_stop(&m);
 }
 
-/* A message that is changed while its vector is masked: the new one counts */
+/* A message changed while its vector is masked: the new one is delivered */
 static void test_message_changed(void)
 {
     QVfioMachine m;
@@ -904,16 +902,16 @@ static void test_message_changed(void)
     assert_delivers(d, 2);
 
     for (round = 0; round < 8; round++) {
-        /* vectors 2, 3 and 4 lend their words to vector 2 in turn */
+        /* vector 2 writes to the words of vectors 2, 3 and 4 in turn */
         unsigned old = 2 + round % 3, new = 2 + (round + 1) % 3;
         uint32_t data = 0x1000 + round;
-        gint64 end = qmsix_testdev_patience_end();
+        gint64 end = qmsix_testdev_deadline();
 
         qmsix_testdev_mask(d, 2);
         qmsix_testdev_set_message(d, 2,
                                   d->messages + new * sizeof(uint32_t), data);
         if (round & 1) {
-            /* fired while masked, it leaves with the message of the unmask */
+            /* one that fires while masked has the message of the unmask */
             qmsix_testdev_fire(d, 2);
             g_assert_true(qmsix_testdev_eventually(d, 2,
                                                    qmsix_testdev_pending));
@@ -923,7 +921,7 @@ static void test_message_changed(void)
             qmsix_testdev_fire(d, 2);
         }
         while (!qmsix_testdev_message(d, new)) {
-            /* Whatever comes, wherever, comes once */
+            /* One message in all words together */
             g_assert_cmphex(qmsix_testdev_message(d, old), ==, 0);
             g_assert_cmpint(g_get_monotonic_time(), <, end);
             g_usleep(1000);
@@ -937,7 +935,7 @@ static void test_message_changed(void)
     qvfio_machine_stop(&m);
 }
 
-/* Masks that come and go all the time lose nothing */
+/* Masks and unmasks all the time lose nothing */
 static void test_mask_while_firing(void)
 {
     QVfioMachine m;
@@ -1006,8 +1004,8 @@ static void test_reset(void)
     qmsix_testdev_write(&m.dev, MSIX_TESTDEV_CTRL, MSIX_TESTDEV_CTRL_RUN);
 
     /*
-     * The driver's reset: QEMU does not see it, its table stays as it is.
-     * The device's side is new, what it had raised is taken and forgotten.
+     * The driver's reset, which QEMU does not see, so its table is unchanged.
+     * The device's counters are 0 again; drop what it had raised.
      */
     qmsix_testdev_flr(&m.dev);
     g_assert_cmpuint(qmsix_testdev_read(&m.dev, MSIX_TESTDEV_RAISED), ==, 0);
@@ -1045,7 +1043,7 @@ static void test_reset(void)
     qvfio_machine_stop(&m);
 }
 
-/* The host puts MSI-X back after a reset by the driver: vectors just go on */
+/* The host restores MSI-X after a reset by the driver: vectors go on */
 static void test_flr_goes_on(void)
 {
     static const unsigned used[] = { 0, 3, 9 };
@@ -1076,7 +1074,7 @@ static void test_flr_goes_on(void)
                          resets + 1);
         g_assert_cmpuint(qmsix_testdev_read(&m.dev, MSIX_TESTDEV_RAISED), ==,
                          0);
-        /* what came before the reset may be taken for what comes after it */
+        /* an interrupt from before the reset may come after it */
         for (i = 0; i < G_N_ELEMENTS(used); i++) {
             assert_delivers(&m.dev, used[i]);
         }
@@ -1088,7 +1086,7 @@ static void test_flr_goes_on(void)
             qmsix_testdev_unmask(&m.dev, used[i]);
             assert_delivers(&m.dev, used[i]);
         }
-        /* one more that has seen no reset yet */
+        /* a vector added after the reset */
         qmsix_testdev_unmask(&m.dev, 10 + round);
         assert_delivers(&m.dev, 10 + round);
     }
@@ -1097,9 +1095,8 @@ static void test_flr_goes_on(void)
 }
 
 /*
- * A reset that only the device and its driver know of has wiped the table, and
- * the driver restores it, as Linux does: under the function mask, the messages
- * as they were.
+ * A reset that QEMU does not see has wiped the table, and the driver restores
+ * it, as Linux does: the same messages, under the function mask.
  */
 static void test_restored(void)
 {
@@ -1144,7 +1141,7 @@ static void test_restored(void)
     if (logged) {
         g_assert_cmpuint(qvfio_log_count(trigger_calls) - calls, ==, 4);
 
-        /* a change of a message, and a mere mask, are nothing of the kind */
+        /* no call for a changed message, nor for a mask */
         for (n = 0; n < 4; n++) {
             qmsix_testdev_mask(d, n);
             qmsix_testdev_set_message(d, n, d->messages +
@@ -1162,7 +1159,7 @@ static void test_restored(void)
     }
 }
 
-/* The device comes and goes while it fires */
+/* The device is unplugged and plugged while it fires */
 static void test_hotplug(void)
 {
     QVfioMachine m;
@@ -1184,7 +1181,7 @@ static void test_hotplug(void)
         if (sim) {
             fds = qvfio_sim_qemu_fds(sim);
             qvfio_sim_free(sim);
-            /* the first time something may be set up for good */
+            /* the first time QEMU may allocate what it keeps */
             if (round == 1) {
                 expected_fds = fds;
             } else if (round > 1) {
@@ -1201,7 +1198,7 @@ static void test_hotplug(void)
                                        20);
         }
         qmsix_account_start(&a);
-        end = qmsix_testdev_patience_end();
+        end = qmsix_testdev_deadline();
         for (i = 0; i < 20; i++) {
             while (!qmsix_account_service(&a)) {
                 g_assert_cmpint(g_get_monotonic_time(), <, end);
@@ -1217,7 +1214,7 @@ static void test_hotplug(void)
     qvfio_machine_stop(&m);
 }
 
-/* Two devices at once: what one goes through is no concern of the other */
+/* Two devices: steps of one do not affect the other */
 static void test_two_devices(void)
 {
     const char *device_2 = qvfio_device(2);
@@ -1265,12 +1262,12 @@ static void test_two_devices(void)
             assert_delivers(&d2, n);
             qmsix_account_service(&a);
         }
-        /* the second device has its share of attention now */
+        /* now service the second device */
         for (n = 0; n < count_2; n++) {
             qmsix_testdev_fire(&d2, n);
             qmsix_account_service(&a);
         }
-        end = qmsix_testdev_patience_end();
+        end = qmsix_testdev_deadline();
         while (qmsix_testdev_read(&d2, MSIX_TESTDEV_RAISED) !=
                qmsix_testdev_read(&d2, MSIX_TESTDEV_ACKED)) {
             g_assert_cmpint(g_get_monotonic_time(), <, end);
@@ -1340,7 +1337,7 @@ static QDict *device_arguments(const char *x_msix_dynamic)
     return args;
 }
 
-/* x-msix-dynamic=on: works where the host can, else refuses and says why */
+/* x-msix-dynamic=on: works where the host can, else fails with the reason */
 static void test_dynamic_on(void)
 {
     QVfioMachine m;
@@ -1362,7 +1359,7 @@ static void test_dynamic_on(void)
         return;
     }
 
-    /* a bus that can be plugged into; refused devices leave nothing behind */
+    /* with hot-plug; devices that fail leave nothing behind */
     qts = qtest_init("-accel tcg -S -machine pc -m 64 -nodefaults");
     rsp = qtest_qmp(qts, "{'execute': 'device_add', 'arguments': %p}",
                     device_arguments("on"));
@@ -1380,16 +1377,16 @@ static void test_dynamic_on(void)
 }
 
 /*
- * The host has fewer vectors than the device, all that it has work.  A vector
- * that it has not is reported once, however often it is unmasked.
+ * The host has fewer vectors than the device: all that it has work.  A set-up
+ * that failed is reported once, however often the vector is unmasked.
  */
 static void test_host_vectors_exhausted(void)
 {
     g_autofree char *path = NULL, *redirect = NULL, *name = NULL;
-    g_autofree unsigned long *refused = NULL;
+    g_autofree unsigned long *failed = NULL;
     QVfioMachine m;
     QMsixTestdev *d = &m.dev;
-    unsigned n, victim, refusals, i;
+    unsigned n, victim, failures, i;
 
     if (!need_device()) {
         return;
@@ -1399,7 +1396,7 @@ static void test_host_vectors_exhausted(void)
     path = qvfio_temporary_file();
     redirect = g_strdup_printf("2>%s", path);
     qvfio_machine_start(&m, device, "", redirect);
-    refused = bitmap_new(d->vectors);
+    failed = bitmap_new(d->vectors);
 
     for (n = 0; n < d->vectors; n++) {
         qmsix_testdev_unmask(d, n);
@@ -1407,30 +1404,30 @@ static void test_host_vectors_exhausted(void)
     qmsix_testdev_enable(d, true);
     assert_delivers(&m.dev, 0);
 
-    refusals = count_refusals(path, name, refused);
-    g_test_message("%u of %u vectors refused", refusals, d->vectors);
-    if (!refusals) {
+    failures = count_failures(path, name, failed);
+    g_test_message("%u of %u vectors failed", failures, d->vectors);
+    if (!failures) {
         g_test_skip("the host has vectors for the whole device");
         goto out;
     }
-    g_assert_cmpuint(bitmap_count_one(refused, d->vectors), ==, refusals);
+    g_assert_cmpuint(bitmap_count_one(failed, d->vectors), ==, failures);
     for (n = 0; n < d->vectors; n++) {
-        if (!test_bit(n, refused)) {
+        if (!test_bit(n, failed)) {
             assert_delivers(&m.dev, n);
         }
     }
 
-    victim = find_first_bit(refused, d->vectors);
+    victim = find_first_bit(failed, d->vectors);
     for (i = 0; i < 5; i++) {
         qmsix_testdev_mask(d, victim);
         qmsix_testdev_unmask(d, victim);
     }
-    g_assert_cmpuint(count_refusals(path, name, NULL), ==, refusals);
+    g_assert_cmpuint(count_failures(path, name, NULL), ==, failures);
     assert_delivers(&m.dev, 0);
 
     /*
-     * All are given back, and then the same vector can be had: without dynamic
-     * MSI-X with all below it, so that there the one below will have to do.
+     * All are freed, and then the same vector works; without dynamic MSI-X it
+     * needs all below it, so take the one below instead.
      */
     if (!dynamic && victim) {
         victim--;
@@ -1449,8 +1446,8 @@ out:
     unlink(path);
 }
 
-/* A vector that was refused works at the next unmask after the cause is gone */
-static void test_refused_then_given(void)
+/* A failed vector works at the next unmask after the cause is gone */
+static void test_failure_then_works(void)
 {
     const char *hog_device = qvfio_device(2);
     g_autofree char *path = NULL, *options = NULL;
@@ -1482,14 +1479,14 @@ static void test_refused_then_given(void)
         qmsix_testdev_unmask(&m.dev, n);
     }
 
-    /* without dynamic MSI-X, growing by one all the way would take long */
+    /* without dynamic MSI-X, one by one would take long */
     for (n = 0; n < MIN(hog.vectors, AT_ONCE); n++) {
         qmsix_testdev_unmask(&hog, n);
     }
     qmsix_testdev_set_default_message(&hog, 0);
     qmsix_testdev_enable(&hog, true);
     while (n < hog.vectors && !mentions(path, "vfio")) {
-        qmsix_testdev_unmask(&hog, n++); /* any message means: no more */
+        qmsix_testdev_unmask(&hog, n++); /* stop at the first message */
     }
     if (n == hog.vectors) {
         g_test_skip("the host has vectors for both devices");
@@ -1503,7 +1500,7 @@ static void test_refused_then_given(void)
     for (n = 0; n < 4; n++) {
         assert_delivers(&m.dev, n);
     }
-    g_assert_cmpuint(count_refusals(path, name, NULL), ==, 1);
+    g_assert_cmpuint(count_failures(path, name, NULL), ==, 1);
 
     qmsix_testdev_enable(&hog, false);
     qmsix_testdev_mask(&m.dev, 4);
@@ -1526,10 +1523,10 @@ int main(int argc, char **argv)
     device = qvfio_device(1);
     dynamic = device && qvfio_msix_is_dynamic(device);
 
-    qtest_add_func("vfio-msix/grow", test_grow);
-    qtest_add_func("vfio-msix/grow-all", test_grow_all);
-    qtest_add_func("vfio-msix/grow-descending", test_grow_descending);
-    qtest_add_func("vfio-msix/grow-works", test_grow_works);
+    qtest_add_func("vfio-msix/add-vectors", test_add_vectors);
+    qtest_add_func("vfio-msix/add-all-vectors", test_add_all_vectors);
+    qtest_add_func("vfio-msix/add-vectors-descending", test_add_vectors_descending);
+    qtest_add_func("vfio-msix/add-vectors-works", test_add_vectors_works);
     qtest_add_func("vfio-msix/unmask-before-enable",
                    test_unmask_before_enable);
     qtest_add_func("vfio-msix/sparse", test_sparse);
@@ -1555,7 +1552,7 @@ int main(int argc, char **argv)
     qtest_add_func("vfio-msix/dynamic-on", test_dynamic_on);
     qtest_add_func("vfio-msix/host-vectors-exhausted",
                    test_host_vectors_exhausted);
-    qtest_add_func("vfio-msix/refused-then-given", test_refused_then_given);
+    qtest_add_func("vfio-msix/failure-then-works", test_failure_then_works);
 
     return g_test_run();
 }

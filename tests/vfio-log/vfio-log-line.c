@@ -77,7 +77,7 @@ bool vfio_log_wants(unsigned long request)
 static void print_set_irqs(FILE *out, const struct vfio_irq_set *set)
 {
     const int32_t *fds = (const int32_t *)set->data;
-    unsigned int i, room;
+    unsigned int i, space;
 
     if (set->argsz < sizeof(*set)) {
         fprintf(out, " argsz=%u", set->argsz);
@@ -121,8 +121,8 @@ static void print_set_irqs(FILE *out, const struct vfio_irq_set *set)
     fprintf(out, " start=%u count=%u", set->start, set->count);
 
     if (set->flags & VFIO_IRQ_SET_DATA_EVENTFD) {
-        room = (set->argsz - sizeof(*set)) / sizeof(*fds);
-        for (i = 0; i < set->count && i < room; i++) {
+        space = (set->argsz - sizeof(*set)) / sizeof(*fds);
+        for (i = 0; i < set->count && i < space; i++) {
             fprintf(out, "%s%d", i ? "," : " fds=", fds[i]);
         }
     }

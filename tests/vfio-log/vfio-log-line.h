@@ -24,8 +24,8 @@
 /**
  * vfio_log_open: append to the file that $VFIO_LOG names, if it does
  *
- * Ends the program if the file cannot be written: a log that is silently
- * missing proves the wrong thing.
+ * Ends the program if the file cannot be written: a test would take a missing log
+ * for one without calls.
  */
 void vfio_log_open(void);
 

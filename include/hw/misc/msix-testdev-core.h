@@ -115,7 +115,7 @@ typedef struct MSIXTestdevCore {
 /**
  * msix_testdev_core_init: make a device, in the state after a reset
  * @core: to be filled in; all counters are 0, that of resets as well
- * @vectors: room for @nr_vectors, the caller's, to be kept as long as @core
+ * @vectors: array of @nr_vectors, owned by the caller, which outlives @core
  * @nr_vectors: number of MSI-X vectors
  * @ops: kept by reference; none is called
  * @opaque: for @ops

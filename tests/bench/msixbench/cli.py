@@ -136,8 +136,8 @@ class Run:
         for name, label in ((plan.STOCK, lab_plan.DEBIAN),
                             (plan.PATCHED, lab_plan.PATCHED)):
             lab_plan.require(lab_plan.Qemu(label, found[name]))
-        for program in (plan.FLOOR_PROGRAM, plan.BENCH_PROGRAM,
-                        plan.GROWTH_PROGRAM, plan.LOG_LIBRARY,
+        for program in (plan.BASELINE_PROGRAM, plan.BENCH_PROGRAM,
+                        plan.ADD_VECTORS_PROGRAM, plan.LOG_LIBRARY,
                         plan.HEAP_LIBRARY,
                         lab_plan.GUEST_PROGRAM):
             if not paths.in_build(program, self.build).is_file():
@@ -184,7 +184,7 @@ class Run:
     def measure(self) -> dict[str, Any]:
         self.next("what is built")
         self.where.check()
-        # Figures of an earlier run must never be taken for those of this one.
+        # Do not leave figures of an earlier run.
         for name in ("report.json", "index.html"):
             (self.place / name).unlink(missing_ok=True)
         qemus, versions = self.qemus()
@@ -210,7 +210,7 @@ class Run:
                                     self.counted), hosts)
             facts["complete"] = True
         except (KeyboardInterrupt, Broken) as error:
-            # There is a report all the same, which says what is missing.
+            # The report is made in any case, and names what is missing.
             self.ended_by = error
         facts["minutes"] = round((time.monotonic() - started) / 60, 1)
         made = report.make(collector.figures, facts)
@@ -223,7 +223,7 @@ class Run:
 
 def show(view: View, place: Path) -> None:
     """Tables to stdout, and the page."""
-    # Here, because nothing else needs the library.
+    # Imported here: only this needs matplotlib.
     from . import page  # pylint: disable=import-outside-toplevel
     for table in tables.all_tables(view):
         print(f"\n{tables.text(table)}")

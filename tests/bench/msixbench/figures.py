@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """From what the programs print to figures that answer a question.
 
-A time in QEMU is that of the whole access.  Where it is compared with the floor,
-which is no access at all, the median of an access that does nothing, measured by
-the same process, is taken off.
+A time in QEMU is that of the whole access.  The baseline has no access: for a
+comparison with it, the median of an access that does nothing, measured by the
+same process, is subtracted.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Figures:
         dataclasses.field(default_factory=dict)
     calls: list[tuple[str, str, raw.Calls]] = \
         dataclasses.field(default_factory=list)
-    growth: list[tuple[str, str, dict[str, Any]]] = \
+    interrupts: list[tuple[str, str, dict[str, Any]]] = \
         dataclasses.field(default_factory=list)
     timelines: dict[tuple[str, str], raw.Timeline] = \
         dataclasses.field(default_factory=dict)
@@ -110,21 +110,21 @@ def _pairs(found: dict[tuple[str, int], raw.Times], one: str, other: str,
     return [x + y for x, y in zip(a, b)]
 
 
-def _growths(times: raw.Times, vectors: int) -> list[list[float]]:
+def _rounds(times: raw.Times, vectors: int) -> list[list[float]]:
     return [times.us[i:i + vectors] for i in range(0, len(times.us), vectors)]
 
 
-WANTED_FLOOR = ("grow", "enable", "disable", "reset")
-WANTED = (*WANTED_FLOOR, "nothing", "mask", "unmask", "mask-often",
+WANTED_BASELINE = ("add", "enable", "disable", "reset")
+WANTED = (*WANTED_BASELINE, "nothing", "mask", "unmask", "mask-often",
           "unmask-often", "fmask-on", "fmask-off")
 
 
 def take_times(into: Figures, kernel: str, who: str, mode: str,
                sizes: tuple[int, ...], data: dict[str, Any]) -> None:
     """All that one process has timed; none of it if some is missing."""
-    floor = who == plan.FLOOR
+    baseline = who == plan.BASELINE
     found = raw.times(data, {what: set(sizes) for what in
-                             (WANTED_FLOOR if floor else WANTED)})
+                             (WANTED_BASELINE if baseline else WANTED)})
     new = Figures()
 
     def add(question: str, vectors: int, *values: float) -> None:
@@ -132,7 +132,7 @@ def take_times(into: Figures, kernel: str, who: str, mode: str,
 
     for n in sizes:
         base = 0.0
-        if not floor:
+        if not baseline:
             nothing = found["nothing", n]
             base = statistics.median(nothing.us)
             add("nothing", n, *nothing.us)
@@ -140,15 +140,15 @@ def take_times(into: Figures, kernel: str, who: str, mode: str,
             add("mask-often", n, *_pairs(found, "mask-often", "unmask-often",
                                          n))
             add("fmask", n, *_pairs(found, "fmask-on", "fmask-off", n))
-            # The floor is asked in another way, which is no way to QEMU.
-            add("new-wall", n, *found["grow", n].wall_us)
-        growths = [[us - base for us in times]
-                   for times in _growths(found["grow", n], n)]
-        for times in growths:
+            # The baseline gets its requests by a pipe: not comparable.
+            add("new-wall", n, *found["add", n].wall_us)
+        rounds = [[us - base for us in times]
+                   for times in _rounds(found["add", n], n)]
+        for times in rounds:
             add("new", n, *times)
             add("new-sum", n, sum(times))
             add("new-slowest", n, max(times))
-        new.curves[mode, kernel, who, n] = growths
+        new.curves[mode, kernel, who, n] = rounds
         for what in ("enable", "disable"):
             add(what, n, *(us - base for us in found[what, n].us))
         add("reset", n, *found["reset", n].us)
@@ -157,8 +157,8 @@ def take_times(into: Figures, kernel: str, who: str, mode: str,
 
     for key, values in new.samples.items():
         into.add(key, *values)
-    for curve, growths in new.curves.items():
-        into.curves.setdefault(curve, []).extend(growths)
+    for curve, rounds in new.curves.items():
+        into.curves.setdefault(curve, []).extend(rounds)
 
 
 def take_guest(into: Figures, kernel: str, who: str, latencies: int,
@@ -174,15 +174,16 @@ def take_guest(into: Figures, kernel: str, who: str, latencies: int,
                      0 if what == "irqfd" else plan.GUEST_VECTORS), *values)
 
 
-GROWTH_COUNTS = ("vectors", "rounds", "raised", "raised_growing", "raised_off",
-                 "delivered", "late", "lost", "extra", "teardowns")
+INTERRUPT_COUNTS = ("vectors", "rounds", "raised", "raised_adding",
+                    "raised_off", "delivered", "late", "lost", "extra",
+                    "teardowns")
 
 
-def take_growth(into: Figures, kernel: str, who: str, vectors: int,
-                data: dict[str, Any]) -> None:
+def take_interrupts(into: Figures, kernel: str, who: str, vectors: int,
+                    data: dict[str, Any]) -> None:
     """Interrupts while vectors were unmasked."""
     counts = {key: raw.count(data.get(key), f"'{key}'")
-              for key in GROWTH_COUNTS}
+              for key in INTERRUPT_COUNTS}
     if counts["vectors"] != vectors:
         raise BadFigures(f"{counts['vectors']} vectors instead of {vectors}")
     if not counts["raised"]:
@@ -190,7 +191,7 @@ def take_growth(into: Figures, kernel: str, who: str, vectors: int,
     if counts["delivered"] + counts["lost"] != counts["raised"]:
         raise BadFigures("the interrupts delivered and lost are not those "
                          "raised")
-    into.growth.append((kernel, who, counts))
+    into.interrupts.append((kernel, who, counts))
 
 
 def take(into: Figures, kernel: str, task: plan.Task, extent: plan.Extent,
@@ -214,7 +215,7 @@ def take(into: Figures, kernel: str, task: plan.Task, extent: plan.Extent,
         take_guest(into, kernel, who, extent.latencies, data)
     elif task.kind == plan.CALLS:
         into.calls += [(kernel, who, calls) for calls in raw.calls(data)]
-    elif task.kind == plan.GROWTH:
-        take_growth(into, kernel, who, task.vectors, data)
+    elif task.kind == plan.ADD_VECTORS:
+        take_interrupts(into, kernel, who, task.vectors, data)
     elif task.kind == plan.TIMELINE:
         into.timelines[kernel, who] = raw.timeline(data)

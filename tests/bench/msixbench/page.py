@@ -122,7 +122,7 @@ def make(view: View) -> str:
 <style>{STYLE}</style>
 </head>
 <body>
-<h1>MSI-X of vfio-pci: stock, patched and later QEMU beside the floor</h1>
+<h1>MSI-X of vfio-pci: stock, patched and later QEMU beside the baseline</h1>
 <p class="faint">{quick}{escape(qemus)}; hosts with Linux {escape(kernels)},
 emulated: only ratios carry over. {clock}Measured
 {escape(report['began'])}. Medians; half of the values are between those in brackets, or on the bar.</p>

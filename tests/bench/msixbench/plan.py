@@ -11,31 +11,31 @@ from vmlab.cases import Machine
 from vmlab.kernels import Kernel
 from vmlab.plan import GUEST_PROGRAM, BootPlan, Guest, Job, Qemu
 
-FLOOR = "floor"
+BASELINE = "baseline"
 STOCK = "stock"
 PATCHED = "patched"
 NEWER = "newer"
 # The order in all tables.
-EVERYBODY = (FLOOR, STOCK, PATCHED, NEWER)
+EVERYBODY = (BASELINE, STOCK, PATCHED, NEWER)
 QEMUS = EVERYBODY[1:]
 
-# What a job measures.
+# Kinds of jobs.
 TIMES = "times"                 # QEMU delivers
 KVM = "kvm"                     # the same, with KVM
 MEMORY = "memory"
 MEMORY_KVM = "memory-kvm"
 CALLS = "calls"
-GROWTH = "growth"
+ADD_VECTORS = "add-vectors"
 LATENCY = "latency"
 TIMELINE = "timeline"
 IRQFD = "irqfd"                 # latency, in a Linux guest
 FIRING = (LATENCY, TIMELINE)
-# The same of the floor with KVM and without.
+# Measured once for the baseline, which has no KVM.
 WITH_KVM = (KVM, MEMORY_KVM)
 
-FLOOR_PROGRAM = "build/tests/bench/vfio-msix-floor"
+BASELINE_PROGRAM = "build/tests/bench/vfio-msix-baseline"
 BENCH_PROGRAM = "build/qemu/tests/qtest/vfio-msix-bench"
-GROWTH_PROGRAM = "build/qemu/tests/qtest/vfio-msix-growth"
+ADD_VECTORS_PROGRAM = "build/qemu/tests/qtest/vfio-msix-add-vectors"
 GUEST_RUNNER = "tests/bench/guest-latency"
 LOG_LIBRARY = "build/libvfio-log.so"
 HEAP_LIBRARY = "build/tests/bench/libheap-log.so"
@@ -115,9 +115,9 @@ class Planner:
         return str(paths.in_build(name, self.build))
 
     def _pinned(self, task: Task, place: Machine) -> list[str]:
-        """With one processor running at a time it had better be the same for
-        all.  The others are there for their interrupt vectors, which are wanted
-        where no interrupt is on its way."""
+        """With counted time one processor runs at a time: run everything on the
+        same.  The others serve for their interrupt vectors, except where the
+        device fires."""
         if not self.counted or task.kind == IRQFD:
             return []
         mask = 1 if task.kind in FIRING else (1 << place.smp) - 1
@@ -129,8 +129,8 @@ class Planner:
     def _add(self, task: Task, place: Machine, argv: list[str], timeout: int,
              preload: str = "", guest: Guest | None = None) -> None:
         name = f"{len(self.jobs) + 1:03d}-{task.kind}-{task.who}"
-        # The floor has none; what is said to it about QEMU is not looked at.
-        qemu = Qemu(task.who, self.qemus[PATCHED if task.who == FLOOR
+        # The baseline runs no QEMU, and ignores which one it is given.
+        qemu = Qemu(task.who, self.qemus[PATCHED if task.who == BASELINE
                                          else task.who])
         self.jobs.append(Job(
             name, (*self._pinned(task, place), *argv), qemu, (place.address("main"),), timeout,
@@ -140,8 +140,8 @@ class Planner:
 
     def _measure(self, task: Task, place: Machine) -> None:
         extent = self.extent
-        floor = task.who == FLOOR
-        argv = [self._program(FLOOR_PROGRAM if floor else BENCH_PROGRAM),
+        baseline = task.who == BASELINE
+        argv = [self._program(BASELINE_PROGRAM if baseline else BENCH_PROGRAM),
                 "--json", "{out}/" + FILE]
         sizes = ["--sizes", ",".join(map(str, extent.sizes))]
         if task.kind in (TIMES, KVM):
@@ -154,7 +154,7 @@ class Planner:
             argv += ["--timeline"]
         if task.kind in (MEMORY, MEMORY_KVM):
             argv += [*sizes, "--memory"]
-        if not floor and task.kind in (*WITH_KVM, CALLS):
+        if not baseline and task.kind in (*WITH_KVM, CALLS):
             argv += ["--kvm"]
         self._add(task, place, argv, 900, {
             CALLS: LOG_LIBRARY, MEMORY: HEAP_LIBRARY,
@@ -173,7 +173,7 @@ class Planner:
             place = machine(self.extent, str(number))
             for kind in (TIMES, KVM, LATENCY, MEMORY, MEMORY_KVM):
                 for who in EVERYBODY:
-                    if kind not in WITH_KVM or who != FLOOR:
+                    if kind not in WITH_KVM or who != BASELINE:
                         self._measure(Task(who, kind, number), place)
             boots.append(self._boot(kernel, place))
         place = machine(self.extent, "counts")
@@ -183,8 +183,8 @@ class Planner:
             self._measure(Task(who, TIMELINE, 1), place)
         for vectors in self.extent.sizes:
             for who in QEMUS:
-                self._add(Task(who, GROWTH, 1, vectors), place,
-                          [self._program(GROWTH_PROGRAM),
+                self._add(Task(who, ADD_VECTORS, 1, vectors), place,
+                          [self._program(ADD_VECTORS_PROGRAM),
                            "--vectors", str(vectors),
                            "--per-unmask", "10", "--json", "{out}/" + FILE],
                           900, LOG_LIBRARY)

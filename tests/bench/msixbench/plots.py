@@ -28,9 +28,9 @@ from .targets import MODES  # noqa: E402
 # Replaced by the page's text colour; nothing else has it.
 INK = "#010203"
 # Seen well on white and on black.
-COLOURS = {plan.FLOOR: "#8a8f98", plan.STOCK: "#d6455d",
+COLOURS = {plan.BASELINE: "#8a8f98", plan.STOCK: "#d6455d",
            plan.PATCHED: "#1f9e89", plan.NEWER: "#c98a1b"}
-MARKERS = {plan.FLOOR: "s", plan.STOCK: "o", plan.PATCHED: "D",
+MARKERS = {plan.BASELINE: "s", plan.STOCK: "o", plan.PATCHED: "D",
            plan.NEWER: "^"}
 NAMES = {"qemu": "QEMU", "kvm": "KVM", "guest": "guest"}
 # Narrow, so that it is readable on a phone at its full width.
@@ -159,14 +159,14 @@ def cases(view: View, question: str, modes: tuple[str, ...],
     return rows
 
 
-def growth(view: View, mode: str) -> Drawn | None:
+def new_vectors(view: View, mode: str) -> Drawn | None:
     """Time of the first, second, ... vector, per QEMU and kernel."""
     n = max(view.sizes)
     curves = {(kernel, who): view.curve(mode, kernel, who, n)
               for kernel in view.kernels for who in plan.EVERYBODY}
     seen = [who for who in plan.EVERYBODY
             if any(curves[kernel, who] for kernel in view.kernels)]
-    if not any(who != plan.FLOOR for who in seen):
+    if not any(who != plan.BASELINE for who in seen):
         return None
     scale, more = log_scale(min(min(curve) for curve in curves.values()
                                 if curve))
@@ -184,7 +184,7 @@ def growth(view: View, mode: str) -> Drawn | None:
         axes.set_title(f"host with Linux {kernel}")
         axes.set_ylabel("µs")
     all_axes[-1, 0].set_xlabel("vector")
-    return Drawn(svg(figure, f"growth-{mode}"), seen)
+    return Drawn(svg(figure, f"new-vectors-{mode}"), seen)
 
 
 def timelines(view: View) -> Drawn | None:
@@ -245,12 +245,13 @@ def counts(view: View, rows: list[tuple[str, dict[str, float]]], label: str,
 
 
 def lost(view: View) -> Drawn | None:
-    """Interrupts lost while N grow."""
+    """Interrupts lost while N vectors are added."""
     rows = []
     for n in view.sizes:
         for kernel in view.kernels:
-            cells = {g["who"]: float(g["lost"]) for g in view.report["growth"]
-                     if (g["kernel"], g["vectors"]) == (kernel, n)}
+            cells = {found["who"]: float(found["lost"])
+                     for found in view.report["interrupts"]
+                     if (found["kernel"], found["vectors"]) == (kernel, n)}
             if cells:
                 rows.append((f"{n}, {kernel}", cells))
     return counts(view, rows, "interrupts lost", "lost") if rows else None
@@ -285,7 +286,7 @@ def mask_rows(view: View,
     marks: list[float | None] = []
     for mode in _modes(view, question):
         sizes = view.vectors(question, mode)
-        # The smallest and the largest number show that it does not matter.
+        # The smallest and the largest: the number makes no difference.
         for n in dict.fromkeys((sizes[0], sizes[-1])):
             for row in cases(view, question, (mode,), (n,)):
                 nothing = view.median("nothing", mode, row.kernel,
@@ -314,14 +315,14 @@ def all_plots() -> list[tuple[str, str, Plot]]:
          "was lost leaves its vector standing still.", timelines),
         ("How many are lost while N vectors are added?",
          "All vectors in use fire. A vector that has lost one stands still, "
-         "so this counts no more than one for each vector and growth.", lost),
-        ("How does the time of a new vector grow with their number?",
+         "so this counts no more than one for each vector and resize.", lost),
+        ("How does the time of a new vector depend on their number?",
          "Delivery by QEMU. The time of the guest's write, less that of a "
-         "write that does nothing; the floor is one eventfd and one call to "
-         "VFIO.", lambda view: growth(view, "qemu")),
+         "write that does nothing; the baseline is one eventfd and one call "
+         "to VFIO.", lambda view: new_vectors(view, "qemu")),
         ("And with KVM?", "The same. Other QEMUs hand a vector to KVM during "
          "the write, the patched one a little later and many together.",
-         lambda view: growth(view, "kvm")),
+         lambda view: new_vectors(view, "kvm")),
         ("What do all N new vectors take?", "In sum.",
          lambda view: dots(view, cases(view, "new-sum", ("qemu", "kvm")),
                            "µs", "new-sum")),
@@ -342,7 +343,7 @@ def all_plots() -> list[tuple[str, str, Plot]]:
          lambda view: dots(view, cases(view, "disable", ("qemu", "kvm")),
                            "µs", "disable")),
         ("What does a reset take?", "Of the whole machine, with N vectors in "
-         "use (without a number: none); the floor is that of the device.",
+         "use (without a number: none); the baseline is that of the device.",
          lambda view: dots(view, cases(view, "reset", ("qemu",)), "µs",
                            "reset", log=False)),
         ("How long is an interrupt on its way?", "From the device to the "
@@ -354,11 +355,11 @@ def all_plots() -> list[tuple[str, str, Plot]]:
                            "irqfd", log=False)),
         ("How many calls to VFIO do N new vectors take?",
          "SET_IRQS, on the emulated and the simulated host.",
-         lambda view: calls(view, "grow", "set_irqs", "calls", "calls")),
+         lambda view: calls(view, "add", "set_irqs", "calls", "calls")),
         ("And how often are routes committed?", "With KVM. The patched QEMU "
          "commits when its timer goes off, so its number differs from run to "
          "run.",
-         lambda view: calls(view, "grow", "commits", "commits", "commits")),
+         lambda view: calls(view, "add", "commits", "commits", "commits")),
         ("How many host vectors do three take that are far apart?",
          "The first, the middle and the last of N, at run time.",
          lambda view: calls(view, "sparse", "host_vectors", "host vectors",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the measuring programs print, refused unless complete and sensible."""
+"""Reads what the measuring programs print; rejects what is incomplete."""
 
 from __future__ import annotations
 
@@ -110,9 +110,9 @@ def times(data: dict[str, Any], wanted: dict[str, set[int]],
         if missing:
             raise BadFigures(f"no time of {what} with "
                              f"{', '.join(map(str, sorted(missing)))} vectors")
-    # So many vectors were taken into use: there must be a time of each.
+    # There must be a time for each vector.
     for (what, vectors), mine in found.items():
-        if what == "grow" and len(mine.us) % vectors:
+        if what == "add" and len(mine.us) % vectors:
             raise BadFigures(f"{len(mine.us)} times of {vectors} new vectors")
     return found
 
@@ -124,7 +124,7 @@ def memory(data: dict[str, Any], wanted: int) -> float:
     if vectors != wanted:
         raise BadFigures(f"memory of {vectors} vectors instead of {wanted}")
     one = count(item["one"], "'one'", 1)
-    # No vector gives memory back: if it seems so, it is that of something else.
+    # A vector frees no memory: a negative figure is about something else.
     return (count(item["all"], "'all'", one) - one) / (vectors - 1)
 
 

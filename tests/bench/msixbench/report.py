@@ -16,7 +16,7 @@ from . import plan, stats
 from .figures import BY_NAME, QUESTIONS, Figures, Key
 from .targets import judge
 
-FORMAT = 2
+FORMAT = 3
 
 
 class BadReport(Exception):
@@ -29,9 +29,10 @@ def _figure(figures: Figures, key: Key) -> dict[str, Any]:
     result: dict[str, Any] = {
         **dataclasses.asdict(key), "unit": BY_NAME[key.question].unit,
         **dataclasses.asdict(found)}
-    for name, who in (("to_floor", plan.FLOOR), ("to_stock", plan.STOCK)):
-        # The floor has no processor, so it is the same for all modes.
-        mode = "qemu" if who == plan.FLOOR else key.mode
+    for name, who in (("to_baseline", plan.BASELINE),
+                      ("to_stock", plan.STOCK)):
+        # The baseline has no vCPU, so it is the same for all modes.
+        mode = "qemu" if who == plan.BASELINE else key.mode
         base = figures.summary(dataclasses.replace(key, who=who, mode=mode))
         result[name] = (stats.ratio(found.median, base.median)
                         if base and who != key.who else None)
@@ -59,8 +60,8 @@ def make(figures: Figures, facts: dict[str, Any]) -> dict[str, Any]:
                    for place, rounds in figures.curves.items()],
         "calls": [{"kernel": kernel, "who": who, **dataclasses.asdict(calls)}
                   for kernel, who, calls in figures.calls],
-        "growth": [{"kernel": kernel, "who": who, **counts}
-                   for kernel, who, counts in figures.growth],
+        "interrupts": [{"kernel": kernel, "who": who, **counts}
+                   for kernel, who, counts in figures.interrupts],
         "timelines": [{"kernel": kernel, "who": who,
                        **dataclasses.asdict(timeline)}
                       for (kernel, who), timeline
@@ -113,15 +114,15 @@ class View:
 
     def name(self, who: str) -> str:
         """What to call somebody: QEMUs by their version."""
-        if who == plan.FLOOR:
-            return "floor"
+        if who == plan.BASELINE:
+            return "baseline"
         version = self.report["qemus"].get(who, "?")
         return "patched" if who == plan.PATCHED else f"QEMU {version}"
 
     def figure(self, question: str, mode: str, kernel: str, who: str,
                vectors: int) -> dict[str, Any] | None:
         """None if it is not there."""
-        if who == plan.FLOOR:
+        if who == plan.BASELINE:
             mode = "qemu"
         return self.index.get((question, mode, kernel, who, vectors))
 
@@ -137,7 +138,7 @@ class View:
     def curve(self, mode: str, kernel: str, who: str,
               vectors: int) -> list[float] | None:
         """Times of the first, second, ... new vector."""
-        if who == plan.FLOOR:
+        if who == plan.BASELINE:
             mode = "qemu"
         for curve in self.report["curves"]:
             if (curve["mode"], curve["kernel"], curve["who"],

@@ -18,7 +18,7 @@ FAILED = "failed"
 KINDS = {"qemu": plan.TIMES, "kvm": plan.KVM, "guest": plan.IRQFD,
          "latency-qemu": plan.LATENCY, "memory-qemu": plan.MEMORY,
          "memory-kvm": plan.MEMORY_KVM}
-FLOOR_KINDS = {plan.KVM: plan.TIMES, plan.MEMORY_KVM: plan.MEMORY}
+BASELINE_KINDS = {plan.KVM: plan.TIMES, plan.MEMORY_KVM: plan.MEMORY}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,21 +83,21 @@ def question_tables(view: View) -> list[Table]:
                         kernel, str(n) if n else NONE,
                         *(spread(cell) if cell else
                           _missing(view, kernel, who,
-                                   FLOOR_KINDS.get(kind, kind)
-                                   if who == plan.FLOOR else kind)
+                                   BASELINE_KINDS.get(kind, kind)
+                                   if who == plan.BASELINE else kind)
                           for who, cell in zip(plan.EVERYBODY, cells)),
-                        times(ours["to_floor"] if ours else None),
+                        times(ours["to_baseline"] if ours else None),
                         times(ours["to_stock"] if ours else None)))
             if rows:
                 how = f" ({MODES[mode]})" if len(question.modes) > 1 else ""
                 found.append(Table(
                     f"{question.title}{how}, {question.unit}",
                     ("host", "N", *map(view.name, plan.EVERYBODY),
-                     "to floor", "to stock"), tuple(rows), 1, name))
+                     "to baseline", "to stock"), tuple(rows), 1, name))
     return found
 
 
-CALLS = (("grow", "N unmasked at run time"),
+CALLS = (("add", "N unmasked at run time"),
          ("mask", "up to 64 masked and unmasked"),
          ("mask-often", "one masked and unmasked 32 times"),
          ("fmask", "function mask on and off"),
@@ -108,8 +108,8 @@ CALLS = (("grow", "N unmasked at run time"),
 
 CALL_KEYS = ("set_irqs", "commits", "irqfds")
 STATE_KEYS = ("eventfds", "host_vectors")
-# After these it matters what there is.
-STATED = ("grow", "enable", "sparse", "sparse-enable")
+# After these, eventfds and host vectors are shown too.
+STATED = ("add", "enable", "sparse", "sparse-enable")
 
 
 def between(counts: list[int]) -> str:
@@ -150,13 +150,13 @@ def calls_table(view: View) -> Table | None:
                  tuple(rows), 2, "calls")
 
 
-def growth_table(view: View) -> Table | None:
-    """Interrupts while N grow."""
+def interrupts_table(view: View) -> Table | None:
+    """Interrupts while N vectors are added."""
     rows = []
     for kernel in view.kernels:
         for n in view.sizes:
             for who in plan.QEMUS:
-                found = [g for g in view.report["growth"]
+                found = [g for g in view.report["interrupts"]
                          if (g["kernel"], g["who"], g["vectors"])
                          == (kernel, who, n)]
                 if found:
@@ -164,14 +164,14 @@ def growth_table(view: View) -> Table | None:
                         f"{found[0][key]:,}" for key in (
                             "raised", "raised_off", "lost", "late", "extra",
                             "teardowns"))))
-                elif _failed(view, kernel, who, plan.GROWTH):
+                elif _failed(view, kernel, who, plan.ADD_VECTORS):
                     rows.append((kernel, view.name(who), str(n),
                                  *[FAILED] * 6))
     if not rows:
         return None
     return Table("interrupts while N vectors are unmasked one by one",
                  ("host", "QEMU", "N", "raised", "MSI-X off", "lost", "late",
-                  "extra", "MSI-X off/on"), tuple(rows), 2, "growth")
+                  "extra", "resizes"), tuple(rows), 2, "interrupts")
 
 
 def targets_table(view: View) -> Table:
@@ -185,7 +185,7 @@ def targets_table(view: View) -> Table:
 
 def all_tables(view: View) -> list[Table]:
     """Every table that has rows."""
-    found = [*question_tables(view), growth_table(view), calls_table(view),
+    found = [*question_tables(view), interrupts_table(view), calls_table(view),
              targets_table(view)]
     return [table for table in found if table and table.rows]
 
@@ -196,7 +196,7 @@ DOCUMENTED = ("new-sum-qemu", "new-sum-kvm", "new-slowest-qemu", "new-guest",
               "mask-often-guest", "fmask-qemu", "fmask-kvm", "enable-qemu",
               "enable-kvm", "disable-qemu", "disable-kvm", "reset-qemu",
               "reset-kvm", "latency-qemu", "irqfd-guest", "memory-qemu",
-              "memory-kvm", "growth", "calls")
+              "memory-kvm", "interrupts", "calls")
 
 
 def unfit(view: View) -> str | None:

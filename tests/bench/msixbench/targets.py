@@ -57,18 +57,18 @@ def _new(view: View, kernel: str) -> list[Target]:
     for n in (n for n in view.sizes if n >= 64):
         for mode in ("qemu", "kvm"):
             value = view.median("new-sum", mode, kernel, plan.PATCHED, n)
-            floor = view.median("new-sum", mode, kernel, plan.FLOOR, n)
-            found.append(_target(f"{n} new vectors in sum, to the floor",
+            baseline = view.median("new-sum", mode, kernel, plan.BASELINE, n)
+            found.append(_target(f"{n} new vectors in sum, to the baseline",
                                  f"{kernel}, {MODES[mode]}", limit,
-                                 stats.ratio(value, floor)))
+                                 stats.ratio(value, baseline)))
     if kernel == "6.12" and max(view.sizes) >= 64:
         n = max(view.sizes)
         for mode in ("qemu", "kvm"):
             value = _flat(view, mode, kernel, plan.PATCHED, n)
-            floor = _flat(view, mode, kernel, plan.FLOOR, n)
+            baseline = _flat(view, mode, kernel, plan.BASELINE, n)
             found.append(_target(
                 f"the last quarter of {n} new vectors, to the first (the "
-                f"floor: {'?' if floor is None else f'{floor:.2f}'})",
+                f"baseline: {'?' if baseline is None else f'{baseline:.2f}'})",
                 f"{kernel}, {MODES[mode]}", 1.25, value))
     return found
 
@@ -93,11 +93,11 @@ def _rest(view: View, kernel: str) -> list[Target]:
     found = []
     n = max(view.sizes)
     for mode in ("qemu", "kvm"):
-        found.append(_target(
-            f"enable with {n} unmasked, to the floor",
-            f"{kernel}, {MODES[mode]}", 1.3,
-            stats.ratio(view.median("enable", mode, kernel, plan.PATCHED, n),
-                        view.median("enable", mode, kernel, plan.FLOOR, n))))
+        value = view.median("enable", mode, kernel, plan.PATCHED, n)
+        baseline = view.median("enable", mode, kernel, plan.BASELINE, n)
+        found.append(_target(f"enable with {n} unmasked, to the baseline",
+                             f"{kernel}, {MODES[mode]}", 1.3,
+                             stats.ratio(value, baseline)))
     for question, mode in (("latency", "qemu"), ("irqfd", "guest")):
         found.append(_target(
             "delivery, to stock", f"{kernel}, {MODES[mode]}", 1.05,

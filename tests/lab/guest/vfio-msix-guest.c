@@ -1,25 +1,22 @@
 /*
  * vfio-msix-guest: a driver that takes MSI-X vectors into use at run time
  *
- * Runs in a Linux guest and drives a device through the guest's own vfio-pci:
- * so the guest's kernel, not a test's model of one, writes the MSI-X table.
- * In each round one vector more is taken into use every few milliseconds, and
- * every now and then one is masked and unmasked, while the device raises all
- * that are in use.
+ * Runs in a Linux guest and drives a device through the guest's own vfio-pci, so
+ * the guest's kernel writes the MSI-X table.  In each round a vector is added
+ * every few milliseconds, and sometimes one is masked and unmasked, while the
+ * device raises all that are in use.
  *
- * The device is an msix-testdev.  It raises a vector on its own, a while after
- * the last interrupt was acknowledged, as a queue is used again: also while
- * the guest's processors stand still because QEMU takes one more vector into
- * use.  A lost interrupt thus is a vector that stands still, and counts once;
- * an extra one finds nothing to do.  The device counts what it had to drop
- * because MSI-X was off on the host: so it shows what the guest was in danger
- * of losing.
+ * The device is an msix-testdev.  It raises a vector some time after the last
+ * interrupt was acknowledged, as a queue is used again, also while the guest's
+ * processors wait for QEMU to add a vector.  A vector that lost an interrupt is
+ * stuck, and counts once; an extra one finds nothing to do.  The device counts
+ * what it dropped while MSI-X was off on the host, which is lost without replays.
  *
  * With -l it times instead: interrupts one by one, from the write that has the
  * device raise one to the handler, and writes to the MSI-X table.
  *
- * Prints a JSON object a line.  The exit status says whether it could measure,
- * not what.
+ * Prints a JSON object a line.  The exit status is 0 if it could measure,
+ * whatever the figures are.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -50,20 +47,20 @@
 #define MIN(a, b)       ((a) < (b) ? (a) : (b))
 #define MAX_VECTORS     256
 
-/* What takes longer is late, which is a figure and no verdict. */
+/* What takes longer counts as late, which fails nothing. */
 #define LATE_NS         1000000000ull
 
 /*
- * A vector is raised so long after it was acknowledged, or 2, 3 or 4 times
- * that: short enough for some to be due whenever QEMU takes one more into use,
- * and long enough for an emulated processor to do something else, too.
+ * The time from an acknowledgement to the next interrupt, or 2, 3 or 4 times
+ * that: short enough for some to be due whenever QEMU adds a vector, and long
+ * enough for an emulated processor to do other work.
  */
 #define PERIOD_US       2000
 
 /* How often a line is to show that the guest is alive */
 #define ALIVE_MS        1000
 
-/* After so long a vector counts as one that may stand still: no verdict yet */
+/* After so long a vector counts as late: it may be stuck */
 #define HANDLE_MS       500
 
 /* How long nothing is masked, at the end of a round */
@@ -71,7 +68,7 @@
 
 typedef struct Vector {
     int fd;
-    /* Not before that the device raises it */
+    /* The device raises it no earlier */
     _Atomic uint64_t due_ns;
 } Vector;
 
@@ -96,7 +93,7 @@ static unsigned nr_vectors = 32;
 static unsigned nr_rounds = 8;
 static unsigned step_ms = 20;
 static unsigned nr_masks = 64;
-static unsigned patience_ms = 15000;
+static unsigned timeout_ms = 15000;
 static unsigned nr_latencies;
 
 /* What the device had raised when the round began; it has 32-bit counters. */
@@ -148,7 +145,7 @@ static void write_register(unsigned offset, uint32_t value)
     }
 }
 
-/* Without being bus master it cannot send a message. */
+/* MSI-X messages need bus mastering. */
 static void enable_device(void)
 {
     struct vfio_region_info config = {
@@ -263,7 +260,7 @@ static void disable_msix(void)
 }
 
 /*
- * The device raises, and who handles
+ * Raising and handling interrupts
  */
 
 static bool is_outstanding(unsigned n)
@@ -291,8 +288,8 @@ static void let_go(unsigned n)
 }
 
 /*
- * Nothing is raised any more, nor about to be, when this returns: the device
- * is done with the write.
+ * Nothing more is raised when this returns, as the device has completed the
+ * write.
  */
 static void hold(unsigned n)
 {
@@ -399,7 +396,7 @@ static bool wait_until_handled(unsigned n, unsigned ms)
 
 static unsigned random_below(unsigned limit)
 {
-    /* The same each time: what differs is time. */
+    /* The same sequence each time; only the timing differs. */
     static uint32_t state = 1;
 
     state = state * 1664525 + 1013904223;
@@ -422,9 +419,9 @@ static void choose_processor(unsigned cpu)
 /*
  * Masks a vector, mostly has it raised meanwhile, and unmasks it, maybe for
  * another processor: with interrupt remapping its message stays the same.  The
- * guest's kernel drops an interrupt that it has got and not yet handled when
- * its handler is taken away: so that is waited for first.  A vector that stands
- * still is left alone, or else its loss could not be seen any more.
+ * guest's kernel drops an interrupt that it has got and not yet handled when its
+ * handler is removed, so wait for that first.  Skip a vector that is stuck, or
+ * its loss could not be seen.
  */
 static bool mask_and_unmask(unsigned n, unsigned masked_ms)
 {
@@ -438,7 +435,7 @@ static bool mask_and_unmask(unsigned n, unsigned masked_ms)
         return false;
     }
     set_trigger(n, -1);
-    /* Else it may be raised as the mask ends, or after it. */
+    /* Otherwise it may be raised at the unmask, or after it. */
     if (random_below(3)) {
         atomic_store(&vectors[n].due_ns, now_ns());
         write_register(MSIX_TESTDEV_FIRE, n);
@@ -460,12 +457,12 @@ static unsigned count_outstanding(void)
     return count;
 }
 
-/* How many vectors stand still for good */
+/* The number of vectors that are stuck */
 static unsigned wait_for_quiet(unsigned round)
 {
     unsigned left, before = nr_vectors, quiet = 0;
 
-    while ((left = count_outstanding()) && quiet < patience_ms) {
+    while ((left = count_outstanding()) && quiet < timeout_ms) {
         quiet = left == before ? quiet + 10 : 0;
         before = left;
         sleep_ms(10);
@@ -487,7 +484,7 @@ static void play_round(unsigned round, Sums *sums)
     for (n = 0; n < nr_vectors; n++) {
         set_trigger(n, vectors[n].fd);
         let_go(n);
-        alive(round, "grow");
+        alive(round, "add-vectors");
         sleep_ms(step_ms);
         if (n % 4 == 3) {
             masks += mask_and_unmask(random_below(n + 1), random_below(4));
@@ -498,7 +495,7 @@ static void play_round(unsigned round, Sums *sums)
         alive(round, "mask");
         sleep_ms(random_below(12));
     }
-    /* nothing is masked for a while: KVM gets to have them all */
+    /* nothing is masked for a while: KVM gets all vectors */
     for (m = 0; m < REST_MS; m += 10) {
         sleep_ms(10);
         alive(round, "rest");
@@ -552,7 +549,7 @@ static void make_vectors(void)
 /* volatile: the table's words are registers */
 typedef volatile uint32_t Register;
 
-/* How long a vector rests so that KVM comes to listen to it */
+/* For how long a vector stays unmasked so that KVM gets it */
 #define SETTLE_MS       100
 
 /* How often a vector is masked in a row, or after a rest each */
@@ -616,7 +613,7 @@ static void time_accesses(void)
     }
     begin_times("mask_us");
     for (i = 0; i < MASKS_RESTED; i++) {
-        /* Who masks within a second of KVM's coming has KVM wait longer. */
+        /* A mask within a second of the irqfd's assignment defers the next one. */
         sleep_ms(1000 + SETTLE_MS);
         print_time(time_mask_and_unmask(table), i + 1 == MASKS_RESTED);
     }
@@ -624,7 +621,7 @@ static void time_accesses(void)
     for (i = 0; i < MASKS_IN_A_ROW; i++) {
         print_time(time_mask_and_unmask(table), i + 1 == MASKS_IN_A_ROW);
     }
-    /* They fire never; whose message they have does not matter. */
+    /* They never fire, so any message will do. */
     for (n = 1; n < nr_vectors; n++) {
         for (word = 0; word < PCI_MSIX_ENTRY_VECTOR_CTRL / 4; word++) {
             table[n * PCI_MSIX_ENTRY_SIZE / 4 + word] = table[word];
@@ -650,7 +647,7 @@ static void time_delivery(void)
         sleep_ms(1);
         start = now_ns();
         write_register(MSIX_TESTDEV_FIRE, 0);
-        if (poll(&poll_fd, 1, patience_ms) != 1 ||
+        if (poll(&poll_fd, 1, timeout_ms) != 1 ||
             read(poll_fd.fd, &events, sizeof(events)) != sizeof(events)) {
             errx(2, "interrupt %u of %u has not come", i, nr_latencies);
         }
@@ -660,7 +657,7 @@ static void time_delivery(void)
 
 static void print_times(void)
 {
-    /* all of it on one, for its way to be the same each time */
+    /* all on one processor, for equal conditions */
     use_processor(pthread_self(), 0);
     choose_processor(0);
     set_trigger(0, vectors[0].fd);
@@ -703,7 +700,7 @@ static void parse(int argc, char **argv)
             nr_masks = number(optarg, 0, 1000000);
             break;
         case 'p':
-            patience_ms = number(optarg, 1, 1000000);
+            timeout_ms = number(optarg, 1, 1000000);
             break;
         case 'l':
             nr_latencies = number(optarg, 1, 1000);
@@ -715,7 +712,7 @@ static void parse(int argc, char **argv)
     }
     if (argc - optind != 2) {
         errx(2, "usage: vfio-msix-guest [-v VECTORS] [-r ROUNDS] [-s STEP_MS] "
-             "[-m MASKS] [-p PATIENCE_MS] [-l LATENCIES] /dev/vfio/GROUP "
+             "[-m MASKS] [-p TIMEOUT_MS] [-l LATENCIES] /dev/vfio/GROUP "
              "DEVICE");
     }
 }
@@ -739,8 +736,8 @@ int main(int argc, char **argv)
     }
 
     /*
-     * Vectors are taken into use on processor 0, and handled on 1: with one
-     * only, nothing would be handled while the guest is away for that.
+     * Vectors are added on processor 0 and handled on 1: with one processor
+     * nothing would be handled while QEMU adds a vector.
      */
     use_processor(start_thread(handler), 1);
     use_processor(pthread_self(), 0);
@@ -748,7 +745,7 @@ int main(int argc, char **argv)
     for (round = 1; round <= nr_rounds; round++) {
         play_round(round, &sums);
         if (sums.lost) {
-            /* It takes long, and there is nothing more to be shown. */
+            /* Stop: the loss is shown, and a round takes long. */
             break;
         }
     }

@@ -26,7 +26,7 @@ from .errors import Broken
 from .outer import Outer
 from .plan import BootPlan, Guest, Job
 
-# Generous: they tell a hung machine from a slow one, nothing else.
+# Long enough for a slow machine; only a hung one reaches them.
 BOOT_LIMIT = 600.0
 JOB_SLACK = 120.0
 END_LIMIT = 120.0
@@ -167,7 +167,7 @@ class Boot:
                 return subprocess.Popen(
                     command, stdin=None if interactive else subprocess.DEVNULL,
                     stdout=None if interactive else log, stderr=log,
-                    # An interrupt at the terminal is ours to handle.
+                    # Ctrl-C is for this process.
                     start_new_session=not interactive,
                     preexec_fn=_die_with_parent)
             except OSError as error:
@@ -183,7 +183,7 @@ class Boot:
         return Broken(f"{text}\n  all logs: {self.folder}")
 
     def _why_it_ended(self, status: int) -> Broken:
-        # A hint for people only: what counts is that no "done" came.
+        # For people: the missing "done" is what fails the boot.
         if any("Kernel panic" in line for line in
                last_lines(self.folder / "console.log", 200)):
             return self._broken("the emulated host's kernel panicked")

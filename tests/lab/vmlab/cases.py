@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Reads cases.toml and refuses whatever it does not understand."""
+"""Reads cases.toml; anything unknown in it is an error."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from .run import RunFolder
 from .soak import Soak
 
 
-# What soaks unless something else is said.
+# The default cases of soak.
 SOAKED = "guest-*"
 
 
@@ -171,7 +171,7 @@ def _run_cases(options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace) -> int:
     if not options.tap:
         return _run_cases(options)
-    # Who reads TAP must see there, too, why there are no results.
+    # The reason for missing results must be in the TAP as well.
     try:
         return _run_cases(options)
     except NothingToRun as error:

@@ -23,7 +23,7 @@ from .progress import Progress
 from .run import RunFolder
 
 STEPS = 6
-FILE = "growth.json"
+FILE = "add-vectors.json"
 
 
 class Steps:
@@ -72,14 +72,14 @@ class Demo:
         self.program = paths.in_build(demo.program, build)
         self.preload = paths.in_build(preload, build) if preload else None
         self.vectors = demo.machine.devices[demo.device]
-        # Stock first: what the patched one does is to be seen beside it.
+        # Stock first, the patched one below it in the table.
         self.qemus = plan.qemus([plan.DEBIAN, plan.PATCHED], build)
         self.versions: dict[str, str] = {}
         self.runs: list[Run] = []
         self.troubles: list[str] = []
 
     def boot_plan(self, kernel: Kernel) -> BootPlan:
-        jobs = [Job(f"{number:03d}-growth-{qemu.label}",
+        jobs = [Job(f"{number:03d}-add-vectors-{qemu.label}",
                     (str(self.program), "--vectors", str(self.vectors),
                      "--rounds", str(self.rounds),
                      "--per-unmask",
@@ -156,7 +156,7 @@ def _demo(options: argparse.Namespace) -> int:
     demo = Demo(suite.demo, suite.preload, build,
                 options.rounds or suite.demo.rounds, progress)
     full = demo.rounds >= suite.demo.rounds
-    # Figures of an earlier run must never be taken for those of this one.
+    # Do not leave figures of an earlier run.
     report.unlink(missing_ok=True)
     where.check()
     nowhere = Kernel("", "", Path(), Path())

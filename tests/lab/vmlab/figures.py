@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The figures of the growth program, and what they show."""
+"""The figures of vfio-msix-add-vectors, and what they show."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 PATCHED = "patched"
 LEAST_VECTORS = 64
-LEAST_RAISED = 100_000          # during growth, by default
-COUNTS = ("vectors", "rounds", "raised", "raised_growing", "raised_off",
+LEAST_RAISED = 100_000          # while vectors are added, by default
+COUNTS = ("vectors", "rounds", "raised", "raised_adding", "raised_off",
           "delivered", "late", "lost", "extra", "teardowns", "teardowns_most",
           "set_irqs")
 MEANS = ("eventfds", "mask_set_irqs")
@@ -32,7 +32,7 @@ class Run:
     vectors: int
     rounds: int
     raised: int
-    raised_growing: int         # of these, between the unmasks of a round
+    raised_adding: int          # of these, between the unmasks of a round
     raised_off: int             # and while MSI-X was off
     delivered: int
     late: int
@@ -52,7 +52,7 @@ class Run:
             "kernel": self.kernel, "dynamic": self.dynamic, "qemu": self.qemu,
             "version": self.version, "vectors": self.vectors,
             "rounds": self.rounds, "raised": self.raised,
-            "raised_growing": self.raised_growing,
+            "raised_adding": self.raised_adding,
             "raised_off": self.raised_off, "delivered": self.delivered,
             "late": self.late, "lost": self.lost, "extra": self.extra,
             "teardowns": self.teardowns,
@@ -80,7 +80,7 @@ def _number(data: dict[str, Any], key: str) -> float:
 
 def read(text: str, kernel: str, qemu: str, version: str, vectors: int,
          rounds: int) -> Run:
-    """The growth program's JSON object, if it is complete and makes sense."""
+    """The program's JSON object, if it is complete and makes sense."""
     try:
         data = json.loads(text)
     except ValueError as error:
@@ -109,7 +109,7 @@ def read(text: str, kernel: str, qemu: str, version: str, vectors: int,
     if run.delivered + run.lost != run.raised:
         raise BadFigures("the interrupts delivered and lost are not those "
                          "raised")
-    if run.raised_growing > run.raised or run.raised_off > run.raised:
+    if run.raised_adding > run.raised or run.raised_off > run.raised:
         raise BadFigures("more interrupts raised at times than in all")
     if not (run.teardowns_most <= run.teardowns
             <= run.teardowns_most * run.rounds):
@@ -119,8 +119,8 @@ def read(text: str, kernel: str, qemu: str, version: str, vectors: int,
 
 
 def teardowns_allowed(vectors: int) -> int:
-    """How often a round may switch MSI-X off on a host that cannot add vectors
-    one by one: room that doubles is enough after log2(vectors) times."""
+    """The limit of resizes in a round on a host that cannot add vectors: each
+    doubles their number."""
     return (vectors - 1).bit_length() + 1
 
 
@@ -146,12 +146,12 @@ def _ours(run: Run, dynamic: bool, full: bool) -> list[str]:
     if run.mask_set_irqs:
         found.append(f"{who} called VFIO_DEVICE_SET_IRQS {run.mask_set_irqs} "
                      "times for a mask and an unmask of a vector.")
-    if full and run.raised_growing < LEAST_RAISED:
-        found.append(f"{who} met {run.raised_growing} interrupts while vectors "
+    if full and run.raised_adding < LEAST_RAISED:
+        found.append(f"{who} met {run.raised_adding} interrupts while vectors "
                      f"were unmasked, which are less than {LEAST_RAISED}.")
     if full and not dynamic and not run.raised_off:
         found.append(f"{who} met no interrupt while MSI-X was off, so this "
-                     "run gave it nothing to lose.")
+                     "run does not show that it loses none.")
     return found
 
 
@@ -200,9 +200,9 @@ def notes(runs: list[Run], full: bool) -> list[str]:
             found.append(
                 f"Note: Linux {run.kernel} cannot add MSI-X vectors one by "
                 "one, so every QEMU has to switch MSI-X off and on to get "
-                "more. The patched one asks for twice as many each time, and "
-                "signals the vectors in use once afterwards: one that had lost "
-                "nothing can get an extra interrupt.")
+                "more, a resize. The patched one resizes to twice as many each "
+                "time, and signals the vectors in use once afterwards: one "
+                "that had lost nothing gets an extra interrupt.")
     if runs:
         found.append("Note: SET_IRQS a mask are the calls for a mask and an "
                      "unmask of a vector in use, with KVM; so are the "
@@ -216,7 +216,7 @@ def notes(runs: list[Run], full: bool) -> list[str]:
 
 def shown(runs: list[Run]) -> str:
     """The claim, in figures; for runs without failures."""
-    ours = " and ".join(f"none of {run.raised_growing} on Linux {run.kernel}"
+    ours = " and ".join(f"none of {run.raised_adding} on Linux {run.kernel}"
                         for run in runs if run.qemu == PATCHED)
     return ("Shown: stock QEMU loses interrupts that are raised while vectors "
             f"are unmasked at run time; the patched QEMU lost {ours}.")
@@ -224,9 +224,9 @@ def shown(runs: list[Run]) -> str:
 
 HEADINGS = (
     ("host", "kernel"), ("QEMU", ""), ("vectors", "unmasked"),
-    ("raised", "in all"), ("raised", "growing"), ("raised", "MSI-X off"),
+    ("raised", "in all"), ("raised", "adding"), ("raised", "MSI-X off"),
     ("late", ""), ("lost", ""), ("extra", ""),
-    ("MSI-X", "off/on"), ("SET_IRQS", "calls"), ("unmask µs", "median"),
+    ("resizes", ""), ("SET_IRQS", "calls"), ("unmask µs", "median"),
     ("unmask µs", "slowest"), ("eventfds", "a vector"),
     ("SET_IRQS", "a mask"))
 
@@ -234,7 +234,7 @@ HEADINGS = (
 def table(runs: list[Run]) -> str:
     """A row a run; words to the left, figures to the right."""
     rows = [(run.kernel, run.qemu, f"{run.vectors} x {run.rounds}",
-             str(run.raised), str(run.raised_growing), str(run.raised_off),
+             str(run.raised), str(run.raised_adding), str(run.raised_off),
              str(run.late), str(run.lost), str(run.extra),
              str(run.teardowns), str(run.set_irqs),
              f"{run.median_us:.0f}", f"{run.max_us:.0f}",

@@ -24,7 +24,7 @@ def guarded(main: Callable[[], int], program: str) -> int:
     signal.signal(signal.SIGTERM, _terminated)
     signal.signal(signal.SIGHUP, _terminated)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # In one file with stderr, lines are to stand in their order.
+        # Keeps the order of lines if stderr goes to the same file.
         sys.stdout.reconfigure(line_buffering=True)
     try:
         return main()

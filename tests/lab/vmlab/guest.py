@@ -3,9 +3,9 @@
 judges what vfio-msix-guest counts there.  Whoever else boots such a guest has
 a Watch follow it.
 
-Who delivers each vector is asked meanwhile (info pic).  A guest that stands
-still, or ends without a result, is no loss: it is reported as broken, because
-an emulated processor is the likelier cause.
+Meanwhile info pic is asked who delivers each vector.  A guest that hangs, or
+ends without a result, is reported as broken, not as a loss: an emulated
+processor is the likelier cause.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from typing import Any
 
 from .boot import last_lines
 
-# Generous: they tell a guest that stands still from a slow one.
+# Long enough for a slow guest.
 SILENT_LIMIT = 240.0
 MONITOR_LIMIT = 120.0
 END_LIMIT = 10.0
 POLL = 0.3
 MEMORY = 256
-LISTENER = re.compile(r"^ +vector (\d+): .*\blistener=(\w+)", re.MULTILINE)
-PROMOTIONS = re.compile(r"\bpromotions=(\d+)")
+STATE = re.compile(r"^ +vector (\d+): .*\bstate=(\w+)", re.MULTILINE)
+ASSIGNED = re.compile(r"\birqfd-assigned=(\d+)")
 
 
 class GuestBroken(Exception):
@@ -46,28 +46,28 @@ class QemuDied(Exception):
 
 
 @dataclasses.dataclass
-class Listeners:
-    """What info pic said so far about who listens."""
+class States:
+    """What info pic has shown of the states of vectors."""
 
-    told: bool = False          # this QEMU says something about it
-    promotions: int = 0
-    most: int = 0               # with KVM at one time
+    told: bool = False          # this QEMU shows them
+    assigned: int = 0
+    most: int = 0               # in state irqfd at one time
     seen: set[int] = dataclasses.field(default_factory=set)
 
     def take(self, text: str) -> None:
-        found = PROMOTIONS.search(text)
+        found = ASSIGNED.search(text)
         if not found:
             return
         self.told = True
-        self.promotions = max(self.promotions, int(found[1]))
-        kvm = {int(n) for n, who in LISTENER.findall(text) if who == "kvm"}
+        self.assigned = max(self.assigned, int(found[1]))
+        kvm = {int(n) for n, state in STATE.findall(text) if state == "irqfd"}
         self.most = max(self.most, len(kvm))
         self.seen |= kvm
 
     def figures(self) -> dict[str, Any]:
         if not self.told:
-            return {"promotions": None}
-        return {"promotions": self.promotions, "kvm-most": self.most,
+            return {"irqfd-assigned": None}
+        return {"irqfd-assigned": self.assigned, "kvm-most": self.most,
                 "kvm-vectors": len(self.seen)}
 
 
@@ -105,7 +105,7 @@ class Course:
         return self.sums
 
 
-def judge(sums: dict[str, Any], listeners: Listeners) -> str:
+def judge(sums: dict[str, Any], states: States) -> str:
     """What is wrong, "" if nothing is."""
     if not sums["raised"]:
         return "nothing was raised, so nothing could be lost"
@@ -114,13 +114,13 @@ def judge(sums: dict[str, Any], listeners: Listeners) -> str:
     if sums["raised"] != sums["handled"]:
         return (f"raised {sums['raised']} interrupts, handled "
                 f"{sums['handled']}")
-    # Who signals for good measure does so after MSI-X was off.
+    # Replays come after MSI-X was off.
     if sums["extra"] and not sums["disables"]:
         return (f"lost none, but delivered {sums['extra']} more than were "
                 "raised")
-    if not listeners.told:
+    if not states.told:
         return "lost none, but info pic does not tell whether KVM delivered"
-    if not listeners.promotions or not listeners.most:
+    if not states.assigned or not states.most:
         return "lost none, but no vector was seen with KVM"
     return ""
 
@@ -166,7 +166,7 @@ class Monitor:
 
 
 class Lines:
-    """Reads along in a file that grows, line by line."""
+    """Reads the lines that are appended to a file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -184,7 +184,7 @@ class Lines:
 
 
 class Watch:
-    """Follows a guest by what it reports, and by who listens."""
+    """Follows a guest by what it reports, and by its vectors' states."""
 
     def __init__(self, out: Path, scale: float) -> None:
         self.console = out / "guest-console.log"
@@ -192,7 +192,7 @@ class Watch:
         self.limit = SILENT_LIMIT * scale
         self.deadline = time.monotonic() + self.limit
         self.course = Course()
-        self.listeners = Listeners()
+        self.states = States()
 
     def broken(self, what: str) -> GuestBroken:
         """With what the guest said last, and its console."""
@@ -210,7 +210,7 @@ class Watch:
     def check_alive(self) -> None:
         """Raises if it has been silent for too long."""
         if time.monotonic() > self.deadline:
-            raise self.broken("the guest stands still: silent for "
+            raise self.broken("the guest hangs: silent for "
                               f"{self.limit:.0f} s")
 
 
@@ -255,12 +255,12 @@ class Run:
         except TimeoutError as error:
             raise QemuFailed("QEMU does not answer its monitor") from error
         except (ConnectionError, ValueError):
-            # It is about to end, which shows in a moment.
+            # QEMU is about to end.
             return
         if status in ("internal-error", "guest-panicked"):
             raise self.watch.broken("the guest is not run any more "
                                     f"({status})")
-        self.watch.listeners.take(text)
+        self.watch.states.take(text)
 
     def _follow(self, process: subprocess.Popen[bytes],
                 monitor: Monitor) -> None:
@@ -289,8 +289,7 @@ class Run:
                 self._follow(process, Monitor(monitor, process,
                                               self.scale))
             except (OSError, ValueError) as error:
-                # A monitor that breaks off is what a QEMU that dies shows
-                # first.
+                # The monitor breaks off before QEMU's end is seen.
                 try:
                     process.wait(timeout=END_LIMIT * self.scale)
                 except subprocess.TimeoutExpired:
@@ -308,4 +307,4 @@ class Run:
         course = self.watch.course
         if not course.ended:
             raise self.watch.broken("the guest ended without a result")
-        return {**course.result(), **self.watch.listeners.figures()}
+        return {**course.result(), **self.watch.states.figures()}

@@ -27,7 +27,7 @@ USER = "libvirt-qemu"
 USER_ID = 64055         # Debian's, also for the group of that name
 GROUP = "kvm"
 KVM_ID = 64056
-# Empty to begin with: what the machine itself has there is none of the lab's.
+# Empty at first, to hide what the machine itself has there.
 FOLDERS = ("/etc/libvirt", "/var/cache/libvirt", "/var/lib/libvirt",
            "/var/log/libvirt", "/run/libvirt")
 CGROUP = Path("/sys/fs/cgroup")

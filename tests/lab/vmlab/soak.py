@@ -21,8 +21,8 @@ from .run import RunFolder
 FIGURES = "figures.json"
 # Of a job's figures those that can be added up, in this order.
 SUMS = ("raised", "handled", "lost", "dropped", "extra", "late", "masks",
-        "promotions")
-# So many hosts in a row that break say that it makes no sense to go on.
+        "irqfd-assigned")
+# Give up after so many hosts in a row that break.
 MOST_BROKEN = 3
 
 
@@ -74,7 +74,7 @@ class Soak:
             figures = read_figures(ended.folder)
         except BadFigures as error:
             figures = {}
-            # One that has not passed is what it is without them.
+            # A job that has not passed keeps its outcome.
             if got.kind == tap.PASS:
                 got = tap.Outcome(tap.BROKEN, str(error))
         for name, value in figures.items():
@@ -86,7 +86,7 @@ class Soak:
         else:
             text += [got.reason, f"logs: {ended.folder}"]
             kind = got.kind
-            # What it tests with did not work: that is no result.
+            # The infrastructure failed, not the test.
             if got.kind in (tap.BROKEN, tap.NOT_RUN):
                 self.broken += 1
             else:

@@ -115,7 +115,7 @@ def outcome(text: str, status: int, stderr: str = "") -> Outcome:
     if planned != passed + skipped + requested:
         return Outcome(NO_RESULT, f"{planned} tests planned, "
                        f"{passed + skipped + requested} seen")
-    # One that could not run is not made up for by those that could.
+    # A test that could not run counts, whatever the others did.
     if skipped:
         total = passed + skipped
         return Outcome(SKIP, skip_reason if total == 1 else

@@ -19,20 +19,20 @@ from .domain import Domain
 from .hostdev import HostDevice
 from .libvirtd import Libvirt, VirshFailed, confinement
 
-# Who has the device before libvirt, and is to have it afterwards: a driver that
-# takes any device whose id it is told stands in for the device's own.
+# The host's driver of the device before and after the domain: one that takes
+# any device whose ID it is given.
 HOST_DRIVER = "uio_pci_generic"
-# Generous: it tells what never comes from what is slow.
+# Long enough for a slow host.
 LIMIT = 120.0
 POLL = 0.5
-# A virsh takes its time on an emulated processor, and takes it from the guest.
+# Virsh is slow on an emulated processor, and takes CPU time from the guest.
 LOOK = 2.0
-# So many times room was made for more vectors: by then some had been in use.
-LEAST_ADDED = 3
+# Resizes to wait for: by then some vectors were in use.
+LEAST_RESIZES = 3
 COUNT = re.compile(r"\b([a-z-]+)=(\d+)")
 # Of the figures of the guest, those that are added up.
 SUMS = ("raised", "handled", "lost", "dropped", "disables", "extra", "late",
-        "masks", "promotions")
+        "masks", "irqfd-assigned")
 
 
 class Failed(Exception):
@@ -68,7 +68,7 @@ def judge_override(seen: dict[str, int]) -> str:
         return "info pic says nothing about the device's MSI-X"
     if seen.get("host-dynamic"):
         return "host-dynamic=1 in spite of x-msix-dynamic=off"
-    if seen.get("re-enables", 0) < LEAST_ADDED:
+    if seen.get("resizes", 0) < LEAST_RESIZES:
         return "too few vectors were added to know anything about replays"
     if seen.get("replays"):
         return f"replays={seen['replays']} in spite of x-msix-replay=off"
@@ -128,7 +128,7 @@ class Case:
         return file
 
     #
-    # What is looked at
+    # Checks
     #
 
     def _wait(self, condition: Callable[[], str]) -> str:
@@ -162,7 +162,7 @@ class Case:
             return "QEMU has no control group of its own"
         threads = []
         for thread in (qemu / "task").iterdir():
-            # Some are there for a moment only.
+            # A thread may end meanwhile.
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                 threads.append((thread / "status").read_text())
         return confinement((qemu / "cmdline").read_text().split("\0"),
@@ -198,7 +198,7 @@ class Case:
 
     def _look(self, watch: guest.Watch) -> None:
         try:
-            watch.listeners.take(self._info_pic())
+            watch.states.take(self._info_pic())
         except VirshFailed as error:
             if self.name in self.libvirt.virsh("list", "--name").split():
                 raise
@@ -211,17 +211,17 @@ class Case:
                  what: str) -> dict[str, Any]:
         """One run of vfio-msix-guest, after which it asks for something."""
         watch.course.sums = None
-        watch.listeners = guest.Listeners()
+        watch.states = guest.States()
         self._follow(watch, wanted)
         if watch.course.sums is None:
             raise watch.broken("the guest has no result")
-        figures = {**watch.course.sums, **watch.listeners.figures()}
+        figures = {**watch.course.sums, **watch.states.figures()}
         print(f"# {json.dumps(figures)}")
-        points.point(what, guest.judge(figures, watch.listeners))
+        points.point(what, guest.judge(figures, watch.states))
         return figures
 
     #
-    # The course of things
+    # The cases
     #
 
     def _start(self, points: Points, override: bool) -> guest.Watch:
@@ -271,10 +271,9 @@ class Case:
     def _play_override(self) -> None:
         points = Points(6)
         watch = self._start(points, override=True)
-        # What is lost without replays is not judged, and so the guest need not
-        # come to an end.
+        # Losses without replays are not judged, so do not wait for the end.
         told: dict[str, int] = {}
-        while (told.get("re-enables", 0) < LEAST_ADDED
+        while (told.get("resizes", 0) < LEAST_RESIZES
                and not watch.course.wants):
             self._read(watch)
             time.sleep(POLL)

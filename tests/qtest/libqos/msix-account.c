@@ -9,7 +9,7 @@
 #include "qemu/host-utils.h"
 #include "msix-account.h"
 
-/* What may still be on its way when nothing is outstanding can only be extra */
+/* When nothing is outstanding, what still comes is extra */
 #define EXTRA_WAIT_US (100 * 1000)
 
 void qmsix_account_init(QMsixAccount *a, QMsixTestdev *d)
@@ -88,7 +88,7 @@ unsigned qmsix_account_service(QMsixAccount *a)
 void qmsix_account_await_raised(QMsixAccount *a, unsigned first,
                                 unsigned count)
 {
-    gint64 end = qmsix_testdev_patience_end();
+    gint64 end = qmsix_testdev_deadline();
     unsigned n;
 
     for (n = first; n < first + count; n++) {
@@ -121,8 +121,8 @@ unsigned qmsix_account_settle(QMsixAccount *a)
     set_run(d, false);
 
     /*
-     * The time counts from here and not from the last interrupt: nobody has
-     * looked for one since the last call.
+     * Count from here, not from the last interrupt: none was taken since the
+     * last call.
      */
     a->last_arrival = g_get_monotonic_time();
     while (!nothing_outstanding(a) && g_get_monotonic_time() - a->last_arrival <
@@ -146,7 +146,7 @@ unsigned qmsix_account_settle(QMsixAccount *a)
     }
     a->lost += lost;
 
-    /* Every interrupt is in the books, or the books are worth nothing */
+    /* Every interrupt must be accounted for */
     g_assert_cmpuint(qmsix_testdev_read(d, MSIX_TESTDEV_RAISED), ==,
                      (uint32_t)(a->delivered + a->lost));
     return lost;

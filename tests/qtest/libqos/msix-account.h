@@ -1,8 +1,8 @@
 /*
  * An account of the interrupts of an msix-testdev
  *
- * Plays the driver whose vectors are queues: takes interrupts, acknowledges
- * them, whereupon the device raises the next ones, and keeps the books.
+ * Acts as a driver with a queue for each vector: takes interrupts, acknowledges
+ * them, so that the device raises the next ones, and counts them.
  *
  *   delivered  the vector's interrupt came and there was something to do
  *   late       of these, those that came only after everything had been quiet
@@ -11,8 +11,8 @@
  *   lost       never came, although all is quiet and the account has waited
  *              for QMSIX_ACCOUNT_LOST_S
  *
- * The account goes by the device's own sequence numbers.  An interrupt that is
- * lost makes its vector stand still, as a queue would, and counts once.
+ * The counts are taken from the device's sequence numbers.  A vector that lost an
+ * interrupt is stuck, as a queue would be, and counts once.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -52,8 +52,7 @@ void qmsix_account_free(QMsixAccount *a);
  * qmsix_account_start:
  * @a: the account
  *
- * Has the device raise interrupts on its own.  Nothing is late for what has
- * passed before.
+ * Has the device raise interrupts periodically, and restarts the time for "late".
  */
 void qmsix_account_start(QMsixAccount *a);
 
@@ -74,9 +73,8 @@ unsigned qmsix_account_service(QMsixAccount *a);
  * @count: a number of vectors from there on, which fire on their own
  *
  * Services the device until each of them has raised an interrupt since the
- * device's reset, whatever becomes of that.  Without this it depends on the
- * machine's speed how many have when the device is stopped.  Aborts the test if
- * it does not come to that.
+ * device's reset; without this it depends on the machine's speed how many have
+ * when the device is stopped.  Aborts the test at a timeout.
  */
 void qmsix_account_await_raised(QMsixAccount *a, unsigned first,
                                 unsigned count);

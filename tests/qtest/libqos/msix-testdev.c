@@ -222,15 +222,15 @@ bool qmsix_testdev_take(QMsixTestdev *d, unsigned n)
     return true;
 }
 
-gint64 qmsix_testdev_patience_end(void)
+gint64 qmsix_testdev_deadline(void)
 {
-    return g_get_monotonic_time() + QMSIX_TESTDEV_PATIENCE_S * G_USEC_PER_SEC;
+    return g_get_monotonic_time() + QMSIX_TESTDEV_TIMEOUT_S * G_USEC_PER_SEC;
 }
 
 bool qmsix_testdev_eventually(QMsixTestdev *d, unsigned n,
                               bool (*condition)(QMsixTestdev *d, unsigned n))
 {
-    gint64 end = qmsix_testdev_patience_end();
+    gint64 end = qmsix_testdev_deadline();
 
     while (!condition(d, n)) {
         if (g_get_monotonic_time() > end) {

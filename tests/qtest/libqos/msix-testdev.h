@@ -24,8 +24,8 @@
 #include "libqos-malloc.h"
 #include "hw/misc/msix-testdev-regs.h"
 
-/* For what must come: only a test that is about to fail waits that long */
-#define QMSIX_TESTDEV_PATIENCE_S 30
+/* The timeout for what must come; only a test that fails waits that long */
+#define QMSIX_TESTDEV_TIMEOUT_S 30
 
 /**
  * QMsixTestdev:
@@ -134,7 +134,7 @@ void qmsix_testdev_vector_write(QMsixTestdev *d, unsigned n, uint32_t reg,
 /**
  * qmsix_testdev_fire:
  * @d: the device
- * @n: the vector; any number, to see that the device bears it
+ * @n: the vector; any number, also an invalid one
  *
  * Has the device raise one interrupt.
  */
@@ -143,7 +143,7 @@ void qmsix_testdev_fire(QMsixTestdev *d, uint32_t n);
 /**
  * qmsix_testdev_ack:
  * @d: the device
- * @n: the vector; any number, to see that the device bears it
+ * @n: the vector; any number, also an invalid one
  *
  * Acknowledges all that the vector has raised.
  */
@@ -267,11 +267,11 @@ uint32_t qmsix_testdev_message(QMsixTestdev *d, unsigned n);
 bool qmsix_testdev_take(QMsixTestdev *d, unsigned n);
 
 /**
- * qmsix_testdev_patience_end:
+ * qmsix_testdev_deadline:
  *
- * Returns: until when to wait for what must come, by g_get_monotonic_time()
+ * Returns: the g_get_monotonic_time() at which to stop waiting
  */
-gint64 qmsix_testdev_patience_end(void);
+gint64 qmsix_testdev_deadline(void);
 
 /**
  * qmsix_testdev_eventually:
@@ -279,9 +279,9 @@ gint64 qmsix_testdev_patience_end(void);
  * @n: the vector
  * @condition: like qmsix_testdev_pending() or qmsix_testdev_take()
  *
- * Waits far longer than it can take.
+ * Waits for QMSIX_TESTDEV_TIMEOUT_S at most.
  *
- * Returns: true as soon as @condition does
+ * Returns: true as soon as @condition does, false at the timeout
  */
 bool qmsix_testdev_eventually(QMsixTestdev *d, unsigned n,
                               bool (*condition)(QMsixTestdev *d, unsigned n));
@@ -291,8 +291,8 @@ bool qmsix_testdev_eventually(QMsixTestdev *d, unsigned n,
  * @d: the device
  * @n: the vector
  *
- * Fires, takes and acknowledges one interrupt.  Waits for it far longer than
- * it can take.
+ * Fires, takes and acknowledges one interrupt.  Waits for it for
+ * QMSIX_TESTDEV_TIMEOUT_S at most.
  *
  * Returns: true if it has come
  */

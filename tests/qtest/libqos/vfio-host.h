@@ -1,8 +1,7 @@
 /*
  * What a vfio-pci test needs to know of the host below QEMU
  *
- * The device to pass through is named by the environment, as only who set up
- * the host knows it:
+ * The environment names the device to pass through:
  *
  *   VFIO_MSIX_TEST_DEVICE    the device's "host=" or "sysfsdev=" property, for
  *                            example "host=0000:01:00.0".  It must be an
@@ -29,8 +28,8 @@ const char *qvfio_device(int n);
  * qvfio_msix_is_dynamic:
  * @device: as returned by qvfio_device()
  *
- * Asks VFIO itself (VFIO_DEVICE_GET_IRQ_INFO), so that no QEMU is believed.
- * For that the device is opened and closed again: no QEMU may have it.
+ * Asks VFIO (VFIO_DEVICE_GET_IRQ_INFO), not QEMU.  The device is opened and
+ * closed for that: no QEMU may have it open.
  *
  * Returns: true if the host clears VFIO_IRQ_INFO_NORESIZE for MSI-X.  The
  * test is aborted, with the reason, if it cannot be found out.
@@ -42,8 +41,8 @@ bool qvfio_msix_is_dynamic(const char *device);
  * @device: as returned by qvfio_device()
  *
  * Returns: the number of MSI or MSI-X vectors that the host has allocated for
- * the device at this moment, by the kernel's own account in sysfs (msi_irqs);
- * -1 if the device has no such account
+ * the device at this moment, from the folder msi_irqs in sysfs; -1 if the device
+ * has none, as a mediated device
  */
 int qvfio_host_vectors(const char *device);
 
@@ -76,9 +75,8 @@ bool qvfio_sees_kvm(void);
  * qvfio_log_start:
  *
  * From now on, QEMUs that are started log their VFIO calls to a new file.
- * Libqtest starts them through a shell, which does not mind.
  *
- * Returns: false if there is no library to do it with
+ * Returns: false if VFIO_MSIX_TEST_PRELOAD is not set
  */
 bool qvfio_log_start(void);
 

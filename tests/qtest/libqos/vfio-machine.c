@@ -36,7 +36,7 @@ static void forget_device(QVfioMachine *m)
     g_clear_pointer(&m->pdev, g_free);
 }
 
-/* QEMU has written it before it answers, and needs it no longer */
+/* QEMU writes the file before it answers, and does not read it again. */
 static int take_pid(const char *pidfile)
 {
     g_autofree char *text = NULL;
@@ -95,7 +95,7 @@ void qvfio_machine_start_kvm_iommu(QVfioMachine *m, const char *device,
 
 void qvfio_machine_start_pluggable(QVfioMachine *m)
 {
-    /* with ACPI PCI hotplug, which is a matter of one register */
+    /* "pc" has ACPI PCI hotplug, which takes one register write to unplug. */
     start_qemu(m, "tcg", "pc", "");
 }
 
@@ -223,27 +223,27 @@ char *qvfio_machine_vector_stat(QVfioMachine *m, unsigned n, const char *name)
     return NULL;
 }
 
-unsigned qvfio_machine_listeners(QVfioMachine *m, const char *listener)
+unsigned qvfio_machine_vectors_in(QVfioMachine *m, const char *state)
 {
     g_auto(GStrv) lines = stat_lines(m);
     unsigned n = 0;
     char **line;
 
     for (line = lines; line && *line; line++) {
-        g_autofree char *value = find_word(*line, "listener");
+        g_autofree char *value = find_word(*line, "state");
 
         n += g_str_has_prefix(*line, "  vector ") && value &&
-             g_str_equal(value, listener);
+             g_str_equal(value, state);
     }
     return n;
 }
 
 void qvfio_machine_await_kvm(QVfioMachine *m, unsigned count)
 {
-    gint64 end = qmsix_testdev_patience_end();
+    gint64 end = qmsix_testdev_deadline();
 
     while (qvfio_machine_has_stats(m) &&
-           qvfio_machine_listeners(m, "kvm") < count) {
+           qvfio_machine_vectors_in(m, "irqfd") < count) {
         g_assert_cmpint(g_get_monotonic_time(), <, end);
         g_usleep(2000);
     }
@@ -325,7 +325,7 @@ char **qvfio_stderr_lines(const char *path)
 
     g_assert_true(ok);
 
-    /* A QEMU that is built with AddressSanitizer warns about its coroutines */
+    /* Skip AddressSanitizer's warning about coroutines. */
     start = text;
     if (g_str_has_prefix(text, "==") && strstr(text, "WARNING: ASan")) {
         end = strchr(text, '\n');
@@ -339,7 +339,7 @@ char *qvfio_device_name(const char *device)
     return g_path_get_basename(strchr(device, '=') + 1);
 }
 
-int qvfio_refused_vector(const char *line, const char *name)
+int qvfio_failed_vector(const char *line, const char *name)
 {
     g_autofree char *start = g_strdup_printf("%s: vector ", name);
     const char *number = strstr(line, start);

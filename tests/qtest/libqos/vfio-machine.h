@@ -1,8 +1,8 @@
 /*
  * A machine with one msix-testdev passed through by vfio-pci
  *
- * It runs on any QEMU, also on one that has no qtest accelerator as Debian's:
- * the vCPU is TCG's, unless a test is about KVM, and never started.
+ * QEMU is run with TCG, or KVM where a test is about it, and the vCPU is never
+ * started: Debian's QEMU has no qtest accelerator.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -20,7 +20,7 @@ typedef struct QVfioMachine {
     QPCIBus *bus;
     QPCIDevice *pdev;
     QMsixTestdev dev;
-    int pid; /* QEMU's, whatever libqtest has started it with */
+    int pid; /* of QEMU itself, which a wrapper may have started */
 } QVfioMachine;
 
 /**
@@ -43,8 +43,7 @@ void qvfio_machine_start(QVfioMachine *m, const char *device,
  * @properties: more of the device's properties, each preceded by a comma, or ""
  * @options: more options for QEMU, or ""
  *
- * Like qvfio_machine_start(), with KVM, which must be there.  The vCPU is not
- * started, either.
+ * Like qvfio_machine_start(), with KVM, which must be available.
  */
 void qvfio_machine_start_kvm(QVfioMachine *m, const char *device,
                              const char *properties, const char *options);
@@ -61,8 +60,8 @@ void qvfio_machine_start_kvm_iommu(QVfioMachine *m, const char *device,
  * qvfio_machine_start_pluggable:
  * @m: to be filled in
  *
- * Starts a QEMU that has no device yet: of a machine type that a device can be
- * plugged into and out of without a guest.
+ * Starts QEMU without the device, with a machine type that can plug and unplug
+ * it without a guest.
  */
 void qvfio_machine_start_pluggable(QVfioMachine *m);
 
@@ -87,8 +86,8 @@ void qvfio_machine_unplug(QVfioMachine *m);
  * qvfio_machine_reset:
  * @m: the machine
  *
- * Resets the system, as its reset button does, and returns when that is done.
- * The device wants qvfio_machine_setup_device() then.
+ * Resets the system, and returns when that is done.  The device needs
+ * qvfio_machine_setup_device() then.
  */
 void qvfio_machine_reset(QVfioMachine *m);
 
@@ -112,8 +111,8 @@ unsigned qvfio_machine_fds(QVfioMachine *m);
  * qvfio_machine_eventfds:
  * @m: the machine
  *
- * Returns: the number of different eventfds among them, by the kernel's own
- * numbers, as a simulated host has copies
+ * Returns: the number of different eventfds among them.  A simulated host
+ * duplicates descriptors, so they are told apart by the kernel's eventfd-id.
  */
 unsigned qvfio_machine_eventfds(QVfioMachine *m);
 
@@ -138,7 +137,7 @@ int64_t qvfio_machine_stat(QVfioMachine *m, const char *name);
  * qvfio_machine_vector_stat:
  * @m: the machine, whose QEMU must have statistics of the device
  * @n: a vector
- * @name: a word of the vector's line in "info pic", like "listener"
+ * @name: a word of the vector's line in "info pic", like "state"
  *
  * Returns: its value, to be freed, or NULL if there is no line for the vector.
  * The test is aborted if the line has no such word.
@@ -146,22 +145,22 @@ int64_t qvfio_machine_stat(QVfioMachine *m, const char *name);
 char *qvfio_machine_vector_stat(QVfioMachine *m, unsigned n, const char *name);
 
 /**
- * qvfio_machine_listeners:
+ * qvfio_machine_vectors_in:
  * @m: the machine, whose QEMU must have statistics of the device
- * @listener: "kvm", "qemu" or "none"
+ * @state: "direct", "waiting", "irqfd" or "failed"
  *
- * Returns: the number of vectors that have this listener in "info pic"
+ * Returns: the number of vectors that have this state in "info pic"
  */
-unsigned qvfio_machine_listeners(QVfioMachine *m, const char *listener);
+unsigned qvfio_machine_vectors_in(QVfioMachine *m, const char *state);
 
 /**
  * qvfio_machine_await_kvm:
  * @m: the machine
  * @count: a number of vectors, all that the guest has in use and unmasked
  *
- * Waits until KVM listens to them, which it does after a while.  A QEMU that
- * does not tell is stock, where it does at once.  Aborts the test if it does
- * not come to that.
+ * Waits until KVM listens to them.  A QEMU without statistics of the device is
+ * stock, which gives a vector to KVM at its unmask.  The test is aborted at a
+ * timeout.
  */
 void qvfio_machine_await_kvm(QVfioMachine *m, unsigned count);
 
@@ -175,18 +174,18 @@ void qvfio_machine_stop(QVfioMachine *m);
  * qvfio_fence:
  * @d: the device
  *
- * Passes through QEMU's main loop often enough for it to have handled every
- * eventfd signalled before: each command is read by a pass of its own, and a
- * pass handles all that was signalled when it began.  What QEMU signals itself
- * it has signalled when a guest's access ends, and so has the simulated host
- * what the device is told to raise; a real host leaves that to another CPU.
+ * Has QEMU's main loop run often enough to handle every eventfd that was
+ * signalled before: each command is read by an iteration of its own, which
+ * handles all eventfds signalled when it began.  What QEMU or the simulated
+ * host signals is signalled when the guest's access ends; a real host may
+ * deliver it later, from another CPU.
  */
 void qvfio_fence(QMsixTestdev *d);
 
 /**
  * qvfio_intx_high:
  * @d: the device, after qtest_irq_intercept_in(d->qts, "ioapic")
- * @n: not looked at, for qmsix_testdev_eventually()
+ * @n: ignored, for qmsix_testdev_eventually()
  *
  * Returns: true if INTx of a device on the root bus, whichever, is asserted at
  * the machine's I/O APIC
@@ -200,15 +199,15 @@ bool qvfio_intx_low(QMsixTestdev *d, unsigned n);
  * qvfio_assert_intx_works:
  * @d: the device, as qvfio_intx_high() takes it
  *
- * INTx of the device comes and goes in the guest, and is off to begin with.
+ * Asserts that INTx is low, and follows the device up and down.
  */
 void qvfio_assert_intx_works(QMsixTestdev *d);
 
 /**
  * qvfio_temporary_file:
  *
- * One for QEMU's messages, for example: libqtest starts it through a shell, so
- * that "2>FILE" among its options redirects them.
+ * For QEMU's messages, for example: libqtest starts QEMU by a shell, so the
+ * option "2>FILE" redirects them.
  *
  * Returns: the path of a new, empty file, to be removed and freed
  */
@@ -216,10 +215,8 @@ char *qvfio_temporary_file(void);
 
 /**
  * qvfio_number_or_die:
- * @option: an option that the program has been given, without its hyphens
+ * @option: the name of a program's option, without its hyphens
  * @text: its argument
- *
- * For programs that measure, and have options of their own.
  *
  * Returns: the number, from one to a million.  Anything else ends the program
  * with a message and exit status 2.
@@ -243,13 +240,13 @@ char **qvfio_stderr_lines(const char *path);
 char *qvfio_device_name(const char *device);
 
 /**
- * qvfio_refused_vector:
+ * qvfio_failed_vector:
  * @line: a line of QEMU's messages
  * @name: as returned by qvfio_device_name()
  *
  * Returns: the number of the vector that the line says gets no interrupts, or
  * -1 if it says something else
  */
-int qvfio_refused_vector(const char *line, const char *name);
+int qvfio_failed_vector(const char *line, const char *name);
 
 #endif

@@ -53,7 +53,7 @@ static char *ask(QVfioSim *s, const char *command)
     g_autofree char *line = g_strdup_printf("%s\n", command);
     char reply[1024];
 
-    /* Without a signal if QEMU is gone: its death has a message of its own */
+    /* No SIGPIPE if QEMU is gone: libqtest reports that. */
     if (send(s->fd, line, strlen(line), MSG_NOSIGNAL) !=
         (ssize_t)strlen(line) || !fgets(reply, sizeof(reply), s->in)) {
         g_error("%s: the simulation is gone, and QEMU with it", s->path);
@@ -99,7 +99,7 @@ unsigned qvfio_sim_qemu_fds(QVfioSim *s)
     /* Once it has answered, this connection is among them for certain */
     g_free(ask(s, "counters"));
 
-    /* Who listens is QEMU's own process, whatever libqtest started it with */
+    /* The peer is QEMU itself, which libqtest may have started by a wrapper */
     g_assert_cmpint(getsockopt(s->fd, SOL_SOCKET, SO_PEERCRED, &peer, &size),
                     ==, 0);
     return qvfio_count_fds(peer.pid, NULL);

@@ -1,17 +1,15 @@
 /*
- * The floor: what the same work takes without QEMU
+ * The baseline: what the same work takes without QEMU
  *
- * Opens a device through VFIO and does with N of its vectors what QEMU has to
- * do for a guest, by the least calls that bring it about: a new vector is an
- * eventfd and one VFIO_DEVICE_SET_IRQS; N that are enabled together are N
- * eventfds and one call; a mask and an unmask are none.  On a host that cannot
- * add vectors MSI-X goes off and on with the first of them, once, with room for
- * all N: here it is known beforehand how many there will be.  INTx has its
- * eventfd while MSI-X is off, as a guest may use it then, and has to go before
- * MSI-X comes.
+ * Opens a device through VFIO and does what QEMU has to do for N of its vectors
+ * by the fewest calls: for a new vector an eventfd and one
+ * VFIO_DEVICE_SET_IRQS; for N enabled together N eventfds and one call; for a
+ * mask and an unmask none.  On a host that cannot add vectors it resizes once,
+ * with the first vector, to all N, as it knows N beforehand.  INTx has an
+ * eventfd while MSI-X is off, and none while it is on.
  *
- * QEMU does its work when somebody asks for it, having slept before.  So does
- * this: another process wakes it for each operation that is timed.
+ * QEMU sleeps until a guest's access wakes it.  So does this program: another
+ * process wakes it for each operation that is timed.
  *
  * Prints the same figures as tests/qtest/vfio-msix-bench.c.
  *
@@ -46,7 +44,7 @@
 #define MAX_VECTORS MSIX_TESTDEV_MAX_VECTORS
 #define MAX_SIZES 16
 #define TOGGLES 4               /* as vfio-msix-bench does */
-#define PATIENCE_NS (60 * 1000000000ll)
+#define TIMEOUT_NS (60 * 1000000000ll)
 #define N_ELEMENTS(a) (sizeof(a) / sizeof((a)[0]))
 
 static char folder[512];
@@ -233,7 +231,7 @@ static void enable_empty(void)
     enable(1, (const int []) { -1 });
 }
 
-/* Vector @i, to be followed by those up to @n */
+/* Adds vector @i of @n; without dynamic MSI-X the first one resizes to @n. */
 static void add_vector(unsigned i, unsigned n)
 {
     fds[i] = new_eventfd();
@@ -247,7 +245,7 @@ static void add_vector(unsigned i, unsigned n)
 }
 
 /*
- * Who asks for work
+ * The process that wakes this one
  */
 
 static int asker_in, asker_out;
@@ -286,7 +284,7 @@ static void start_asker(void)
     }
 }
 
-/* Sleeps until there is something to do, and says since when there is. */
+/* Sleeps until the asker answers.  Returns the time of that. */
 static int64_t begin(void)
 {
     char byte = 0;
@@ -343,7 +341,7 @@ static unsigned host_vectors(void)
     return n;
 }
 
-static int64_t grow(unsigned n, int64_t *times)
+static int64_t add_vectors(unsigned n, int64_t *times)
 {
     int64_t first = 0, start, end = 0;
     unsigned i;
@@ -365,8 +363,8 @@ static void measure_size(unsigned n)
     unsigned i;
 
     enable_empty();
-    wall = grow(n, times);
-    begin_times("grow", n);
+    wall = add_vectors(n, times);
+    begin_times("add", n);
     for (i = 0; i < n; i++) {
         time_figure(times[i], i == 0);
     }
@@ -427,7 +425,7 @@ static void measure(const unsigned *sizes, unsigned nr_sizes, unsigned repeat)
     fputs("]", out);
 }
 
-/* The heap in use with N vectors, of which no more is kept than the trigger */
+/* The heap in use with @n vectors, if only their triggers are kept */
 static size_t heap_in_use(unsigned n)
 {
     int *triggers = calloc(n, sizeof(*triggers));
@@ -474,8 +472,8 @@ static void print_calls(const char *what, unsigned n, unsigned set_irqs,
 }
 
 /*
- * How many calls these are is plain from the source; how many vectors the host
- * allocates for them is the kernel's word.
+ * The numbers of calls are those made here; the number of vectors that the
+ * host allocates for them is read from sysfs.
  */
 static void count(const unsigned *sizes, unsigned nr_sizes)
 {
@@ -488,8 +486,8 @@ static void count(const unsigned *sizes, unsigned nr_sizes)
         unsigned n = sizes[i], set[] = { 0, n / 2, n - 1 };
 
         enable_empty();
-        grow(n, times);
-        print_calls("grow", n, n + !dynamic, n);
+        add_vectors(n, times);
+        print_calls("add", n, n + !dynamic, n);
         disable();
         print_calls("disable", n, 2, 0);
         enable(n, fds);
@@ -512,7 +510,7 @@ static void count(const unsigned *sizes, unsigned nr_sizes)
         print_calls("sparse", n, N_ELEMENTS(set) + (dynamic ? 0 : 2),
                     N_ELEMENTS(set));
         disable();
-        /* So that no others are allocated where that is possible */
+        /* Where the host can add vectors, have it allocate no others. */
         enable(dynamic ? 1 : n, block);
         for (j = 1; dynamic && j < N_ELEMENTS(set); j++) {
             set_triggers(set[j], 1, &block[set[j]]);
@@ -568,7 +566,7 @@ static void measure_latency(unsigned wanted)
     if (errno) {
         err(1, "pthread_create");
     }
-    /* Who spins must not keep the other waiting. */
+    /* This thread spins: it must not take the CPU from the other one. */
     if (sched_setscheduler(0, SCHED_IDLE, &param)) {
         err(1, "sched_setscheduler");
     }
@@ -580,7 +578,7 @@ static void measure_latency(unsigned wanted)
         regs[MSIX_TESTDEV_FIRE / 4] = 0;
         do {
             took = now_ns() - start;
-            if (took > PATIENCE_NS) {
+            if (took > TIMEOUT_NS) {
                 errx(1, "interrupt %u of %u has not arrived", i, wanted);
             }
         } while (!atomic_load(&word));
@@ -605,7 +603,7 @@ static unsigned number(const char *text)
 
 static void usage(FILE *to, int status)
 {
-    fputs("usage: vfio-msix-floor [--count] [--sizes N,...] [--repeat R]\n"
+    fputs("usage: vfio-msix-baseline [--count] [--sizes N,...] [--repeat R]\n"
           "                       [--latency COUNT] [--memory] --json FILE\n"
           "\n"
           "The device is $VFIO_MSIX_TEST_DEVICE (host=...).  The options are\n"

@@ -1,5 +1,5 @@
 /*
- * Measure what happens to a device's interrupts while a guest unmasks more
+ * Measure what happens to a device's interrupts while a guest adds vectors
  *
  * Starts QEMU ($QTEST_QEMU_BINARY) with an msix-testdev passed through, see
  * libqos/vfio-host.h for the environment, and unmasks its vectors one by one.
@@ -9,8 +9,7 @@
  * vectors are unmasked and everything that was raised has come, or is lost.
  * What is printed, as a JSON object, is in usage() below.
  *
- * It states no opinion on the figures: its exit status is 0 if it could
- * measure, whatever that was.
+ * The exit status is 0 if it could measure, whatever the figures are.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -25,8 +24,8 @@
 static void usage(FILE *out)
 {
     fputs(
-"usage: vfio-msix-growth [--vectors N] [--rounds R] [--period US]\n"
-"                        [--per-unmask I] --json FILE\n"
+"usage: vfio-msix-add-vectors [--vectors N] [--rounds R] [--period US]\n"
+"                             [--per-unmask I] --json FILE\n"
 "\n"
 "  --vectors N   unmask N vectors one by one (default 64, at most as many as\n"
 "                the device has)\n"
@@ -39,7 +38,7 @@ static void usage(FILE *out)
 "                (default: do without)\n"
 "  --json FILE   write the figures there: dynamic (the host can add vectors),\n"
 "                vectors, rounds, raised, delivered, late, lost, extra (of\n"
-"                interrupts, see libqos/msix-account.h), raised_growing (of\n"
+"                interrupts, see libqos/msix-account.h), raised_adding (of\n"
 "                those raised, the ones between the first and the last unmask\n"
 "                of a round), raised_off (of those raised, the ones that the\n"
 "                device had to drop as MSI-X was off), teardowns (times that\n"
@@ -58,9 +57,8 @@ static void usage(FILE *out)
 }
 
 /*
- * Vectors that are acknowledged together must not be due together: all would be
- * before MSI-X is off for the next one, or all after that, depending on how
- * fast the machine is.
+ * Vectors that are acknowledged together must not be due together: depending on
+ * the machine's speed all would fire before the next resize, or all after it.
  */
 #define PERIODS 4
 
@@ -69,7 +67,7 @@ static void usage(FILE *out)
 
 static const char *const all_set_irqs[] = { "VFIO_DEVICE_SET_IRQS", NULL };
 
-typedef struct Growth {
+typedef struct AddVectors {
     unsigned vectors;
     unsigned rounds;
     unsigned period;
@@ -77,7 +75,7 @@ typedef struct Growth {
     bool logged;
 
     uint32_t raised;
-    uint32_t raised_growing;
+    uint32_t raised_adding;
     uint32_t raised_off;
     unsigned teardowns;
     unsigned teardowns_most;
@@ -88,12 +86,11 @@ typedef struct Growth {
     /* with KVM; negative: not known */
     double eventfds;
     double mask_set_irqs;
-} Growth;
+} AddVectors;
 
 /*
- * Service the account until @count more have been delivered.  Vectors that lost
- * one stand still and the others make up for them, so this gives up (returns
- * false) only if all do.
+ * Service the account until @count more have been delivered.  A vector that lost
+ * one is stuck; returns false if all are.
  */
 static bool service_until(QMsixAccount *a, unsigned count)
 {
@@ -111,7 +108,7 @@ static bool service_until(QMsixAccount *a, unsigned count)
     return true;
 }
 
-static void measure_round(Growth *g, QMsixTestdev *d, QMsixAccount *a)
+static void measure_round(AddVectors *g, QMsixTestdev *d, QMsixAccount *a)
 {
     uint32_t disables, raised, teardowns, before = 0;
     bool going = true;
@@ -132,7 +129,7 @@ static void measure_round(Growth *g, QMsixTestdev *d, QMsixAccount *a)
         g->unmask_us[g->unmasks++] = g_get_monotonic_time() - start;
 
         if (n + 1 == g->vectors) {
-            g->raised_growing += qmsix_testdev_read(d, MSIX_TESTDEV_RAISED) -
+            g->raised_adding += qmsix_testdev_read(d, MSIX_TESTDEV_RAISED) -
                                  raised;
         }
         qmsix_testdev_vector_write(d, n, MSIX_TESTDEV_VECTOR_PERIOD,
@@ -158,8 +155,8 @@ static void measure_round(Growth *g, QMsixTestdev *d, QMsixAccount *a)
     qmsix_testdev_enable(d, false);
 }
 
-/* Who listens to a vector takes eventfds and calls only where KVM can, too */
-static void measure_kvm(Growth *g, const char *device)
+/* Count the eventfds and calls that a vector in state irqfd takes */
+static void measure_kvm(AddVectors *g, const char *device)
 {
     unsigned n, round, before;
     QVfioMachine m;
@@ -167,7 +164,7 @@ static void measure_kvm(Growth *g, const char *device)
     qvfio_machine_start_kvm(&m, device, "", "");
     qmsix_testdev_enable(&m.dev, true);
 
-    /* the first vector takes the eventfds of INTx away */
+    /* the eventfds of INTx are closed with the first vector */
     qmsix_testdev_unmask(&m.dev, 0);
     qvfio_machine_await_kvm(&m, 1);
     before = qvfio_machine_eventfds(&m);
@@ -184,7 +181,7 @@ static void measure_kvm(Growth *g, const char *device)
             qmsix_testdev_mask(&m.dev, n);
             qmsix_testdev_unmask(&m.dev, n);
         }
-        /* and again with KVM to be told */
+        /* and again with irqfds to be taken off */
         qvfio_machine_await_kvm(&m, g->vectors);
     }
     g->mask_set_irqs = (double)(qvfio_log_count(all_set_irqs) - before) /
@@ -200,7 +197,7 @@ static int compare_doubles(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static char *figures(const Growth *g, const QMsixAccount *a, bool dynamic)
+static char *figures(const AddVectors *g, const QMsixAccount *a, bool dynamic)
 {
     g_autofree char *set_irqs = g->logged ?
         g_strdup_printf("%u", g->set_irqs) : g_strdup("null");
@@ -215,7 +212,7 @@ static char *figures(const Growth *g, const QMsixAccount *a, bool dynamic)
 
     return g_strdup_printf("{\"dynamic\": %s, \"vectors\": %u, \"rounds\": %u, "
                            "\"raised\": %" PRIu32 ", "
-                           "\"raised_growing\": %" PRIu32 ", "
+                           "\"raised_adding\": %" PRIu32 ", "
                            "\"raised_off\": %" PRIu32 ", "
                            "\"delivered\": %" PRIu64 ", "
                            "\"late\": %" PRIu64 ", \"lost\": %" PRIu64 ", "
@@ -226,7 +223,7 @@ static char *figures(const Growth *g, const QMsixAccount *a, bool dynamic)
                            "\"unmask_us\": {\"median\": %.0f, \"max\": %.0f}}"
                            "\n",
                            dynamic ? "true" : "false", g->vectors, g->rounds,
-                           g->raised, g->raised_growing, g->raised_off,
+                           g->raised, g->raised_adding, g->raised_off,
                            a->delivered, a->late, a->lost, a->extra,
                            g->teardowns, g->teardowns_most, set_irqs,
                            eventfds, mask_set_irqs,
@@ -244,7 +241,7 @@ int main(int argc, char **argv)
         { "help", no_argument, NULL, 'h' },
         { }
     };
-    Growth g = {
+    AddVectors g = {
         .vectors = 64, .rounds = 1, .period = 500, .eventfds = -1,
         .mask_set_irqs = -1,
     };
@@ -292,7 +289,7 @@ int main(int argc, char **argv)
     g.logged = qvfio_log_start();
     qvfio_machine_start(&m, device, "", "");
     if (g.vectors > m.dev.vectors) {
-        fprintf(stderr, "vfio-msix-growth: the device has %u vectors\n",
+        fprintf(stderr, "vfio-msix-add-vectors: the device has %u vectors\n",
                 m.dev.vectors);
         return 2;
     }
@@ -315,7 +312,7 @@ int main(int argc, char **argv)
 
     text = figures(&g, &a, dynamic);
     if (!g_file_set_contents(json, text, -1, &err)) {
-        fprintf(stderr, "vfio-msix-growth: %s\n", err->message);
+        fprintf(stderr, "vfio-msix-add-vectors: %s\n", err->message);
         return 1;
     }
 
