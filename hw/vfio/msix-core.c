@@ -121,8 +121,11 @@ void vfio_msix_core_unmask(VFIOMSIXCore *core, unsigned int nr,
     vector->address = address;
     vector->data = data;
     if (vector->replay == VFIO_MSIX_REPLAY_IF_SAME) {
-        vfio_msix_set_replay(core, nr, same ? VFIO_MSIX_REPLAY_PENDING :
-                   VFIO_MSIX_REPLAY_NONE);
+        /* A bit that came after it is delivered, and stands for both */
+        vfio_msix_set_replay(core, nr,
+                             same && !vfio_msix_test_pending(core->pba, nr) ?
+                             VFIO_MSIX_REPLAY_PENDING :
+                             VFIO_MSIX_REPLAY_NONE);
     }
     core->pba_changed |= core->pba_shown;
 
@@ -130,6 +133,9 @@ void vfio_msix_core_unmask(VFIOMSIXCore *core, unsigned int nr,
     case VFIO_MSIX_UNUSED:
         if (ret) {
             core->notify->failed(core, nr, VFIO_MSIX_NO_EVENTFD, ret);
+            if (core->phase == VFIO_MSIX_HOST_OFF) {
+                vfio_msix_may_be_lost(core, nr);
+            }
             return;
         }
         /* fall through */
@@ -142,12 +148,16 @@ void vfio_msix_core_unmask(VFIOMSIXCore *core, unsigned int nr,
             vfio_msix_clear_pending(core, nr);
             vfio_msix_set_replay(core, nr, VFIO_MSIX_REPLAY_PENDING);
         }
-        vfio_msix_set_state(core, nr, VFIO_MSIX_SETUP);
         if (core->phase == VFIO_MSIX_HOST_OFF ||
             (core->phase == VFIO_MSIX_ON && core->noresize &&
              nr >= core->host_vectors)) {
             resize(core, nr);
+            /* One that is taken anew is not signalled out of the blue */
+            if (vector->state == VFIO_MSIX_FAILED && same) {
+                vfio_msix_may_be_lost(core, nr);
+            }
         }
+        vfio_msix_set_state(core, nr, VFIO_MSIX_SETUP);
         break;
     case VFIO_MSIX_DIRECT:
         if (vector->stale) {
@@ -169,6 +179,13 @@ void vfio_msix_core_mask(VFIOMSIXCore *core, unsigned int nr)
     }
 
     core->vectors[nr].masked = true;
+    core->pba_changed |= vfio_msix_test_pending(core->pba, nr);
+    if (core->vectors[nr].replay == VFIO_MSIX_REPLAY_PENDING &&
+        !vfio_msix_state_has_trigger(core->vectors[nr].state)) {
+        /* It cannot be signalled yet: let it be seen */
+        vfio_msix_set_replay(core, nr, VFIO_MSIX_REPLAY_NONE);
+        vfio_msix_set_pending(core, nr);
+    }
     if (core->vectors[nr].state == VFIO_MSIX_IRQFD) {
         vfio_msix_set_state(core, nr, VFIO_MSIX_DISCONNECT);
     } else if (core->vectors[nr].state == VFIO_MSIX_WAITING) {

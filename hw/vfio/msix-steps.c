@@ -166,8 +166,12 @@ static bool step_of_replay(VFIOMSIXCore *core, VFIOMSIXStep *step)
     unsigned int nr;
 
     for (nr = 0; core->replays_pending && nr < core->entries; nr++) {
+        VFIOMSIXState state = core->vectors[nr].state;
+
+        /* What fails from now on is kept by the device, what was before not */
         if (core->vectors[nr].replay == VFIO_MSIX_REPLAY_PENDING &&
-            vfio_msix_state_has_trigger(core->vectors[nr].state)) {
+            (vfio_msix_state_has_trigger(state) ||
+             (state == VFIO_MSIX_FAILED && core->phase == VFIO_MSIX_ON))) {
             *step = (VFIOMSIXStep) { .op = VFIO_MSIX_REPLAY, .nr = nr };
             return true;
         }
@@ -247,14 +251,17 @@ static void disabled_for_resize(VFIOMSIXCore *core)
          */
         if (was_on && core->replays &&
             vfio_msix_test_pending(core->saved, nr)) {
-            if (state == VFIO_MSIX_UNUSED) {
+            if (core->vectors[nr].masked) {
                 vfio_msix_set_pending(core, nr);
             } else {
                 vfio_msix_set_replay(core, nr, VFIO_MSIX_REPLAY_PENDING);
             }
         }
         if (state == VFIO_MSIX_FAILED) {
+            vfio_msix_may_be_lost(core, nr);
             vfio_msix_set_state(core, nr, VFIO_MSIX_SETUP);
+        } else if (state == VFIO_MSIX_UNUSED && !core->vectors[nr].masked) {
+            vfio_msix_may_be_lost(core, nr); /* it has got no eventfd */
         }
     }
     vfio_msix_enable_on_host(core);

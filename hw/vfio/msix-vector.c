@@ -105,7 +105,8 @@ void vfio_msix_may_be_lost(VFIOMSIXCore *core, unsigned int nr)
 {
     VFIOMSIXVector *vector = &core->vectors[nr];
 
-    if (core->replays && vector->replay == VFIO_MSIX_REPLAY_NONE) {
+    if (core->replays && vector->replay == VFIO_MSIX_REPLAY_NONE &&
+        !vfio_msix_test_pending(core->pba, nr)) {
         vfio_msix_set_replay(core, nr, vector->masked ?
                              VFIO_MSIX_REPLAY_IF_SAME :
                              VFIO_MSIX_REPLAY_PENDING);

@@ -61,7 +61,7 @@ typedef enum VFIOMSIXReplay {
      * it into use anew, it is signalled at the unmask.
      */
     VFIO_MSIX_REPLAY_IF_SAME,
-    VFIO_MSIX_REPLAY_PENDING, /* to be signalled once it has a trigger */
+    VFIO_MSIX_REPLAY_PENDING, /* to be signalled when MSI-X is on */
 } VFIOMSIXReplay;
 
 /* Why a vector has no trigger */

@@ -685,7 +685,7 @@ static void test_resize_fallback(void)
         { "unlimited", 2, 6 },
         { "unlimited", 3, 5 },
         /* the one as well as the other */
-        { "7", 1, 6 },
+        { "7", 1, 7 },
         { "6", 1, 6 },
         { "5", 1, 5 },
         { "5", 2, 5 },
