@@ -220,6 +220,11 @@ static void intx_disable(SimDevice *d)
     set_intx_trigger(d, -1);
 }
 
+/*
+ * The kernel drops a listener as its eventfd's last descriptor is closed
+ * (virqfd_wakeup() in drivers/vfio/virqfd.c).  As nobody can signal it any more
+ * it is enough to find out when a new one comes.
+ */
 static int intx_listen(SimDevice *d, int fd)
 {
     int ref;
@@ -232,6 +237,9 @@ static int intx_listen(SimDevice *d, int fd)
     ref = sim_eventfd_get(fd);
     if (ref < 0) {
         return ref;
+    }
+    if (d->intx_unmask.fd >= 0 && sim_eventfd_is_closed(d->intx_unmask.fd)) {
+        drop_listener(d);
     }
     pthread_mutex_lock(&d->lock);
     if (d->intx_unmask.fd >= 0) {

@@ -162,6 +162,13 @@ int sim_eventfd_get(int fd);
 /* -1 is ignored */
 void sim_eventfd_put(int ref);
 void sim_eventfd_signal(int ref);
+/* The kernel's number for it, the same for all descriptors; -1: none */
+int sim_eventfd_id(int fd);
+/*
+ * The user has closed its last descriptor.  What the kernel holds, here other
+ * references, is none; a descriptor in another process is one, but not seen.
+ */
+bool sim_eventfd_is_closed(int ref);
 /* True if the descriptor is ours, and not there as far as the user knows */
 bool sim_fd_is_internal(int fd);
 /* Make a descriptor of ours internal; returns the new one. */
