@@ -781,14 +781,21 @@ void sim_irqs_close(SimDevice *d)
     pthread_mutex_unlock(&d->igate);
 }
 
-/* As pci_restore_msi_state() in drivers/pci/msi */
+/*
+ * As pci_restore_msi_state() in drivers/pci/msi.  MSI-X is enabled by config
+ * space, but what is written to the table gets lost without memory decoding: it
+ * stays empty and masked.  Later point releases of Linux, like 6.1.192, have
+ * decoding on meanwhile.  SET_IRQS has it on in all of them.
+ */
 void sim_irqs_restore(SimDevice *d)
 {
+    bool decoding = d->restore_decodes ||
+                    sim_phys_word(d, PCI_COMMAND) & PCI_COMMAND_MEMORY;
     unsigned n;
 
     if (d->irq_index == VFIO_PCI_MSIX_IRQ_INDEX) {
         sim_function_set_msix(d, true);
-        for (n = 0; n < d->nr_vectors; n++) {
+        for (n = 0; decoding && n < d->nr_vectors; n++) {
             sim_function_mask_vector(d, n, d->vectors[n].trigger < 0);
         }
     } else if (d->irq_index == VFIO_PCI_MSI_IRQ_INDEX) {

@@ -52,7 +52,11 @@ typedef enum SimPersonality {
 } SimPersonality;
 
 typedef struct SimVector {
-    /* hardware: MSI-X table and pending bit array */
+    /*
+     * hardware: MSI-X table and pending bit array.  An entry that was wiped, by
+     * a reset or by the device itself, is masked: whoever unmasks it writes its
+     * message first, so that no entry is unmasked and without a message.
+     */
     bool masked;
     bool pending;
     /* host */
@@ -83,6 +87,7 @@ typedef struct SimDevice {
     unsigned nr_vectors;
 
     bool pba_volatile;          /* pending bits do not outlive MSI-X being on */
+    bool restore_decodes;       /* the host restores with decoding on, always */
 
     pthread_mutex_t igate;
     pthread_mutex_t lock;
@@ -309,6 +314,7 @@ void sim_device_close(SimDevice *d);
 int sim_device_ioctl(SimDevice *d, unsigned long request, void *arg);
 ssize_t sim_device_rw(SimDevice *d, void *buffer, size_t count, off_t offset,
                       bool write);
+/* Under the lock.  As the kernel does: what was set up before is restored. */
 void sim_device_reset(SimDevice *d);
 /* Under the lock.  If the unmask eventfd was signalled, do what it is for. */
 void sim_serve_unmask(SimDevice *d);
