@@ -805,6 +805,50 @@ static void test_enable_counters(void)
     vm_stop(&vm);
 }
 
+/* The helper does what Linux does: all is as it was, and nothing is raised. */
+static void test_reset_function(void)
+{
+    TestVM vm;
+    uint32_t resets;
+    uint16_t command;
+    unsigned n;
+
+    vm_start(&vm, 8);
+    command = qpci_config_readw(vm.dev_a, PCI_COMMAND);
+    resets = qmsix_testdev_read(&vm.a, MSIX_TESTDEV_RESETS);
+
+    qmsix_testdev_reset_function(&vm.a, 4);
+    g_assert_false(qmsix_testdev_is_enabled(&vm.a));
+    assert_instruments(&vm.a, 0, 0, resets + 1);
+
+    qmsix_testdev_enable(&vm.a, true);
+    for (n = 0; n < 8; n++) {
+        qmsix_testdev_set_default_message(&vm.a, n);
+        qmsix_testdev_unmask(&vm.a, n);
+    }
+    qmsix_testdev_mask(&vm.a, 2);
+    qmsix_testdev_fire(&vm.a, 2);
+    qmsix_testdev_reset_function(&vm.a, 4);
+    assert_instruments(&vm.a, 2, 1, resets + 2);
+    g_assert_cmphex(qpci_config_readw(vm.dev_a, PCI_COMMAND), ==, command);
+    g_assert_cmphex(qpci_config_readw(vm.dev_a, vm.a.msix_cap +
+                                      PCI_MSIX_FLAGS), ==,
+                    PCI_MSIX_FLAGS_ENABLE | 7);
+    g_assert_cmpuint(qmsix_testdev_take_all(&vm.a, NULL), ==, 0);
+    for (n = 0; n < 8; n++) {
+        /* the masked one, and those that the driver does not have */
+        bool masked = n == 2 || n >= 4;
+
+        g_assert_cmpint(qmsix_testdev_is_masked(&vm.a, n), ==, masked);
+        qmsix_testdev_fire(&vm.a, n);
+        g_assert_cmpint(qmsix_testdev_take(&vm.a, n), ==, !masked);
+        g_assert_cmpint(qmsix_testdev_pending(&vm.a, n), ==, masked);
+    }
+    qmsix_testdev_unmask(&vm.a, 2);
+    g_assert_true(qmsix_testdev_take(&vm.a, 2));
+    vm_stop(&vm);
+}
+
 static void set_period(QMsixTestdev *d, unsigned n, uint32_t us)
 {
     qmsix_testdev_vector_write(d, n, MSIX_TESTDEV_VECTOR_PERIOD, us);
@@ -1927,6 +1971,7 @@ int main(int argc, char **argv)
     qtest_add_func("/msix-testdev/msix-off", test_msix_off);
     qtest_add_func("/msix-testdev/bus-master-off", test_bus_master_off);
     qtest_add_func("/msix-testdev/enable-counters", test_enable_counters);
+    qtest_add_func("/msix-testdev/reset-function", test_reset_function);
     qtest_add_func("/msix-testdev/period/basic", test_period);
     qtest_add_func("/msix-testdev/period/restart", test_period_restart);
     qtest_add_func("/msix-testdev/period/mixed", test_period_mixed);

@@ -9,10 +9,12 @@
  */
 
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -120,6 +122,47 @@ int sim_eventfd_get(int fd)
 void sim_eventfd_put(int ref)
 {
     sim_fd_close(ref);
+}
+
+int sim_eventfd_id(int fd)
+{
+    char path[40], line[80];
+    int id = -1;
+    FILE *in;
+
+    snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+    in = fopen(path, "re");
+    if (!in) {
+        return -1;
+    }
+    while (fgets(line, sizeof(line), in) &&
+           sscanf(line, "eventfd-id: %d", &id) != 1) {
+        continue;
+    }
+    fclose(in);
+    return id;
+}
+
+bool sim_eventfd_is_closed(int ref)
+{
+    int id = sim_eventfd_id(ref);
+    bool closed = id >= 0;
+    struct dirent *entry;
+    DIR *dir;
+
+    /* Our own reference keeps the number from being given to another one. */
+    dir = closed ? sim_real()->opendir("/proc/self/fd") : NULL;
+    if (!dir) {
+        return false;
+    }
+    while (closed && (entry = readdir(dir))) {
+        int fd = atoi(entry->d_name);
+
+        closed = entry->d_name[0] == '.' || sim_fd_is_internal(fd) ||
+                 sim_eventfd_id(fd) != id;
+    }
+    closedir(dir);
+    return closed;
 }
 
 /* Never blocks: a counter that is full stays so. */

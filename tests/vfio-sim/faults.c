@@ -10,6 +10,7 @@
 
 #define _GNU_SOURCE
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +21,8 @@ const char sim_fault_help[] =
     "fault CALL result=ERRNO|COUNT [nth=N] [times=N] [index=I] [data=D] "
     "[vector=V]; "
     "slow CALL us=N [at=start|window|end]; "
-    "pool N|unlimited; pba kept|volatile; clear";
+    "pool N|unlimited; pba kept|volatile; reset-decode-off lost|restored; "
+    "clear";
 
 #define MAX_RULES 64
 #define ANY (-1)
@@ -424,14 +426,41 @@ static bool set_pool(char **save, char *error, size_t size)
     return true;
 }
 
-static bool set_pba(SimDevice *d, char **save, char *error, size_t size)
+/* What can be one way or the other; the first is usual */
+typedef struct Switch {
+    const char *name;
+    const char *values[2];
+    size_t offset;              /* of the bool in SimDevice: the second one */
+} Switch;
+
+static const Switch switches[] = {
+    { "pba", { "kept", "volatile" }, offsetof(SimDevice, pba_volatile) },
+    { "reset-decode-off", { "lost", "restored" },
+      offsetof(SimDevice, restore_decodes) },
+};
+
+static const Switch *find_switch(const char *name)
 {
-    const char *word = strtok_r(NULL, " ", save);
-    bool is_volatile = word && !strcmp(word, "volatile");
     unsigned i;
 
-    if (!is_volatile && (!word || strcmp(word, "kept"))) {
-        snprintf(error, size, "pba: kept, or volatile");
+    for (i = 0; name && i < SIM_N_ELEMENTS(switches); i++) {
+        if (!strcmp(name, switches[i].name)) {
+            return &switches[i];
+        }
+    }
+    return NULL;
+}
+
+static bool set_switch(SimDevice *d, const Switch *s, char **save, char *error,
+                       size_t size)
+{
+    const char *word = strtok_r(NULL, " ", save);
+    int value = word ? find(word, s->values, SIM_N_ELEMENTS(s->values)) : -1;
+    unsigned i;
+
+    if (value < 0) {
+        snprintf(error, size, "%s: %s, or %s", s->name, s->values[0],
+                 s->values[1]);
         return false;
     }
     for (i = 0; i < sim_settings.nr_devices; i++) {
@@ -439,7 +468,7 @@ static bool set_pba(SimDevice *d, char **save, char *error, size_t size)
 
         if (!d || d == each) {
             pthread_mutex_lock(&each->lock);
-            each->pba_volatile = is_volatile;
+            *(bool *)((char *)each + s->offset) = value;
             pthread_mutex_unlock(&each->lock);
         }
     }
@@ -460,8 +489,8 @@ bool sim_fault_command(SimDevice *d, char *line, char *error, size_t size)
     if (word && !strcmp(word, "pool")) {
         return set_pool(&save, error, size);
     }
-    if (word && !strcmp(word, "pba")) {
-        return set_pba(d, &save, error, size);
+    if (find_switch(word)) {
+        return set_switch(d, find_switch(word), &save, error, size);
     }
     if (word && !strcmp(word, "clear")) {
         clear(d);

@@ -220,6 +220,11 @@ static void intx_disable(SimDevice *d)
     set_intx_trigger(d, -1);
 }
 
+/*
+ * The kernel drops a listener as its eventfd's last descriptor is closed
+ * (virqfd_wakeup() in drivers/vfio/virqfd.c).  As nobody can signal it any more
+ * it is enough to find out when a new one comes.
+ */
 static int intx_listen(SimDevice *d, int fd)
 {
     int ref;
@@ -232,6 +237,9 @@ static int intx_listen(SimDevice *d, int fd)
     ref = sim_eventfd_get(fd);
     if (ref < 0) {
         return ref;
+    }
+    if (d->intx_unmask.fd >= 0 && sim_eventfd_is_closed(d->intx_unmask.fd)) {
+        drop_listener(d);
     }
     pthread_mutex_lock(&d->lock);
     if (d->intx_unmask.fd >= 0) {
@@ -773,14 +781,21 @@ void sim_irqs_close(SimDevice *d)
     pthread_mutex_unlock(&d->igate);
 }
 
-/* As pci_restore_msi_state() in drivers/pci/msi */
+/*
+ * As pci_restore_msi_state() in drivers/pci/msi.  MSI-X is enabled by config
+ * space, but what is written to the table gets lost without memory decoding: it
+ * stays empty and masked.  Later point releases of Linux, like 6.1.192, have
+ * decoding on meanwhile.  SET_IRQS has it on in all of them.
+ */
 void sim_irqs_restore(SimDevice *d)
 {
+    bool decoding = d->restore_decodes ||
+                    sim_phys_word(d, PCI_COMMAND) & PCI_COMMAND_MEMORY;
     unsigned n;
 
     if (d->irq_index == VFIO_PCI_MSIX_IRQ_INDEX) {
         sim_function_set_msix(d, true);
-        for (n = 0; n < d->nr_vectors; n++) {
+        for (n = 0; decoding && n < d->nr_vectors; n++) {
             sim_function_mask_vector(d, n, d->vectors[n].trigger < 0);
         }
     } else if (d->irq_index == VFIO_PCI_MSI_IRQ_INDEX) {

@@ -74,24 +74,12 @@ void sim_kvm_counters(SimKvmCounters *c)
     pthread_mutex_unlock(&mutex);
 }
 
-/* The kernel's number for an eventfd, the same for all its descriptors */
+/* An index of irqfds[], or -1 */
 static int eventfd_id(int fd)
 {
-    char path[40], line[80];
-    int id = -1;
-    FILE *in;
+    int id = sim_eventfd_id(fd);
 
-    snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-    in = fopen(path, "re");
-    if (!in) {
-        return -1;
-    }
-    while (fgets(line, sizeof(line), in) &&
-           sscanf(line, "eventfd-id: %d", &id) != 1) {
-        continue;
-    }
-    fclose(in);
-    return id >= 0 && id < MAX_IDS ? id : -1;
+    return id < MAX_IDS ? id : -1;
 }
 
 /* The eventfds of references, to spare a look at /proc for each signal */

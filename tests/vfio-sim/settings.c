@@ -7,6 +7,8 @@
  *   device 0000:01:00.0 group 1 vectors 64 personality 6.12
  *   pool 200                (host vectors; not there: as many as are wanted)
  *   pba volatile            (not there: pending bits outlive MSI-X)
+ *   reset-decode-off restored
+ *                           (not there: the table is lost)
  *   irqfds                  (not there: they are KVM's own)
  *   fault ... or slow ...   (faults.c)
  *

@@ -52,7 +52,11 @@ typedef enum SimPersonality {
 } SimPersonality;
 
 typedef struct SimVector {
-    /* hardware: MSI-X table and pending bit array */
+    /*
+     * hardware: MSI-X table and pending bit array.  An entry that was wiped, by
+     * a reset or by the device itself, is masked: whoever unmasks it writes its
+     * message first, so that no entry is unmasked and without a message.
+     */
     bool masked;
     bool pending;
     /* host */
@@ -83,6 +87,7 @@ typedef struct SimDevice {
     unsigned nr_vectors;
 
     bool pba_volatile;          /* pending bits do not outlive MSI-X being on */
+    bool restore_decodes;       /* the host restores with decoding on, always */
 
     pthread_mutex_t igate;
     pthread_mutex_t lock;
@@ -162,6 +167,13 @@ int sim_eventfd_get(int fd);
 /* -1 is ignored */
 void sim_eventfd_put(int ref);
 void sim_eventfd_signal(int ref);
+/* The kernel's number for it, the same for all descriptors; -1: none */
+int sim_eventfd_id(int fd);
+/*
+ * The user has closed its last descriptor.  What the kernel holds, here other
+ * references, is none; a descriptor in another process is one, but not seen.
+ */
+bool sim_eventfd_is_closed(int ref);
 /* True if the descriptor is ours, and not there as far as the user knows */
 bool sim_fd_is_internal(int fd);
 /* Make a descriptor of ours internal; returns the new one. */
@@ -302,6 +314,7 @@ void sim_device_close(SimDevice *d);
 int sim_device_ioctl(SimDevice *d, unsigned long request, void *arg);
 ssize_t sim_device_rw(SimDevice *d, void *buffer, size_t count, off_t offset,
                       bool write);
+/* Under the lock.  As the kernel does: what was set up before is restored. */
 void sim_device_reset(SimDevice *d);
 /* Under the lock.  If the unmask eventfd was signalled, do what it is for. */
 void sim_serve_unmask(SimDevice *d);

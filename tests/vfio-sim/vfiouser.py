@@ -35,8 +35,8 @@ PBA = TABLE_BAR + 0x8000
 
 # include/hw/misc/msix-testdev-regs.h
 CTRL, STATUS, FIRE, ACK, INTX_LINE = 0x0c, 0x10, 0x14, 0x18, 0x1c
-ENABLES, DISABLES, RAISED, SENT, PENDED, DROPPED = (
-    0x20, 0x24, 0x2c, 0x34, 0x38, 0x3c)
+ENABLES, DISABLES, RESETS, RAISED, SENT, PENDED, DROPPED, WIPE = (
+    0x20, 0x24, 0x28, 0x2c, 0x34, 0x38, 0x3c, 0x44)
 
 libc = ctypes.CDLL(None, use_errno=True)
 

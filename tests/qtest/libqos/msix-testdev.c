@@ -74,16 +74,39 @@ void qmsix_testdev_setup_pci(QMsixTestdev *d)
                        PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 }
 
-void qmsix_testdev_flr(QMsixTestdev *d)
+static void qmsix_testdev_write_flr(QMsixTestdev *d)
 {
     uint8_t cap = qpci_find_capability(d->dev, PCI_CAP_ID_EXP, 0);
     uint16_t devctl;
 
     g_assert_cmphex(cap, !=, 0);
+    g_assert_cmphex(qpci_config_readl(d->dev, cap + PCI_EXP_DEVCAP) &
+                    PCI_EXP_DEVCAP_FLR, !=, 0);
     devctl = qpci_config_readw(d->dev, cap + PCI_EXP_DEVCTL);
     qpci_config_writew(d->dev, cap + PCI_EXP_DEVCTL,
                        devctl | PCI_EXP_DEVCTL_BCR_FLR);
+}
+
+void qmsix_testdev_flr(QMsixTestdev *d)
+{
+    qmsix_testdev_write_flr(d);
     qmsix_testdev_setup_pci(d);
+}
+
+void qmsix_testdev_quiet_flr(QMsixTestdev *d)
+{
+    uint16_t command = qpci_config_readw(d->dev, PCI_COMMAND);
+    gint64 end = qmsix_testdev_patience_end();
+
+    qpci_config_writew(d->dev, PCI_COMMAND, PCI_COMMAND_INTX_DISABLE);
+    qmsix_testdev_write_flr(d);
+    while (qpci_config_readw(d->dev, PCI_VENDOR_ID) !=
+           MSIX_TESTDEV_VENDOR_ID) {
+        g_assert_cmpint(g_get_monotonic_time(), <, end);
+        g_usleep(1000);
+    }
+    qmsix_testdev_setup_pci(d);
+    qpci_config_writew(d->dev, PCI_COMMAND, command);
 }
 
 uint32_t qmsix_testdev_read(QMsixTestdev *d, uint32_t reg)
@@ -147,6 +170,60 @@ static uint64_t qmsix_testdev_entry(QMsixTestdev *d, unsigned n)
 {
     g_assert_cmpuint(n, <, d->vectors);
     return d->table_off + n * PCI_MSIX_ENTRY_SIZE;
+}
+
+typedef struct QMsixEntry {
+    uint32_t words[PCI_MSIX_ENTRY_SIZE / 4];
+} QMsixEntry;
+
+#define VECTOR_CTRL (PCI_MSIX_ENTRY_VECTOR_CTRL / 4)
+
+static void qmsix_testdev_read_entry(QMsixTestdev *d, unsigned n,
+                                     QMsixEntry *entry)
+{
+    unsigned i;
+
+    for (i = 0; i < G_N_ELEMENTS(entry->words); i++) {
+        entry->words[i] = qpci_io_readl(d->dev, d->msix,
+                                        qmsix_testdev_entry(d, n) + i * 4);
+    }
+}
+
+/* The mask bit goes on before the message and, if it was off, off after it. */
+static void qmsix_testdev_restore_entry(QMsixTestdev *d, unsigned n,
+                                        const QMsixEntry *entry)
+{
+    uint64_t at = qmsix_testdev_entry(d, n);
+    unsigned i;
+
+    qmsix_testdev_mask(d, n);
+    for (i = 0; i < VECTOR_CTRL; i++) {
+        qpci_io_writel(d->dev, d->msix, at + i * 4, entry->words[i]);
+    }
+    qpci_io_writel(d->dev, d->msix, at + PCI_MSIX_ENTRY_VECTOR_CTRL,
+                   entry->words[VECTOR_CTRL]);
+}
+
+void qmsix_testdev_reset_function(QMsixTestdev *d, unsigned count)
+{
+    uint16_t flags = qpci_config_readw(d->dev, d->msix_cap + PCI_MSIX_FLAGS);
+    g_autofree QMsixEntry *entries = g_new(QMsixEntry, count);
+    unsigned n;
+
+    g_assert_cmphex(flags & PCI_MSIX_FLAGS_MASKALL, ==, 0);
+    for (n = 0; n < count; n++) {
+        qmsix_testdev_read_entry(d, n, &entries[n]);
+    }
+    qmsix_testdev_quiet_flr(d);
+    if (!(flags & PCI_MSIX_FLAGS_ENABLE)) {
+        return;
+    }
+    qpci_config_writew(d->dev, d->msix_cap + PCI_MSIX_FLAGS,
+                       flags | PCI_MSIX_FLAGS_MASKALL);
+    for (n = 0; n < count; n++) {
+        qmsix_testdev_restore_entry(d, n, &entries[n]);
+    }
+    qpci_config_writew(d->dev, d->msix_cap + PCI_MSIX_FLAGS, flags);
 }
 
 void qmsix_testdev_set_message(QMsixTestdev *d, unsigned n, uint64_t addr,

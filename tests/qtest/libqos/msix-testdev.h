@@ -95,6 +95,29 @@ void qmsix_testdev_setup_pci(QMsixTestdev *d);
 void qmsix_testdev_flr(QMsixTestdev *d);
 
 /**
+ * qmsix_testdev_quiet_flr:
+ * @d: the device
+ *
+ * Function level reset as Linux's pci_reset_function() does it: while Command
+ * has nothing but DisINTx, so with memory decoding off.  Waits for the device
+ * to answer, and restores BAR addresses and Command.  MSI-X is left as the
+ * reset has left it.
+ */
+void qmsix_testdev_quiet_flr(QMsixTestdev *d);
+
+/**
+ * qmsix_testdev_reset_function:
+ * @d: the device
+ * @count: number of vectors, from 0 on, that the driver has allocated
+ *
+ * All of pci_reset_function(): qmsix_testdev_quiet_flr(), and if MSI-X was
+ * enabled before then it is again, and the table entries of these vectors are
+ * written as they were, under the function mask.  Aborts the test if the
+ * function mask was set, which Linux does not leave set.
+ */
+void qmsix_testdev_reset_function(QMsixTestdev *d, unsigned count);
+
+/**
  * qmsix_testdev_read:
  * @d: the device
  * @reg: offset in BAR 0, MSIX_TESTDEV_*

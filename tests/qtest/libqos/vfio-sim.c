@@ -76,6 +76,11 @@ void qvfio_sim_command(QVfioSim *s, const char *fmt, ...)
     g_free(ask(s, command));
 }
 
+void qvfio_sim_reset_decode_off(QVfioSim *s, bool restored)
+{
+    qvfio_sim_command(s, "reset-decode-off %s", restored ? "restored" : "lost");
+}
+
 int64_t qvfio_sim_counter(QVfioSim *s, const char *name)
 {
     g_autofree char *reply = ask(s, "counters");

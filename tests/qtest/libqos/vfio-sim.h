@@ -38,6 +38,15 @@ void qvfio_sim_free(QVfioSim *s);
 void qvfio_sim_command(QVfioSim *s, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
 
 /**
+ * qvfio_sim_reset_decode_off:
+ * @s: the connection
+ * @restored: whether the host restores the MSI-X table of a function that is
+ *            reset while memory decoding is off.  It does not, unless this is
+ *            called or the launcher was told so.
+ */
+void qvfio_sim_reset_decode_off(QVfioSim *s, bool restored);
+
+/**
  * qvfio_sim_counter:
  * @s: the connection
  * @name: one of the words of the command "counters", for example "faults"
