@@ -96,7 +96,7 @@ void qmsix_testdev_flr(QMsixTestdev *d)
 void qmsix_testdev_quiet_flr(QMsixTestdev *d)
 {
     uint16_t command = qpci_config_readw(d->dev, PCI_COMMAND);
-    gint64 end = qmsix_testdev_patience_end();
+    gint64 end = qmsix_testdev_deadline();
 
     qpci_config_writew(d->dev, PCI_COMMAND, PCI_COMMAND_INTX_DISABLE);
     qmsix_testdev_write_flr(d);
