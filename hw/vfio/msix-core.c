@@ -116,7 +116,8 @@ void vfio_msix_core_unmask(VFIOMSIXCore *core, unsigned int nr,
      * table after a reset of its own: those of Intel's virtual functions, for
      * one, which the host does not see.
      */
-    vector->stale |= vector->written && same;
+    vector->stale |= vector->written && same &&
+                     vfio_msix_state_has_trigger(vector->state);
     vector->written = false;
     vector->address = address;
     vector->data = data;
@@ -133,8 +134,8 @@ void vfio_msix_core_unmask(VFIOMSIXCore *core, unsigned int nr,
     case VFIO_MSIX_UNUSED:
         if (ret) {
             core->notify->failed(core, nr, VFIO_MSIX_NO_EVENTFD, ret);
-            if (core->phase == VFIO_MSIX_HOST_OFF) {
-                vfio_msix_may_be_lost(core, nr);
+            if (core->phase == VFIO_MSIX_HOST_OFF && core->replays) {
+                vfio_msix_set_replay(core, nr, VFIO_MSIX_REPLAY_PENDING);
             }
             return;
         }
@@ -234,7 +235,9 @@ void vfio_msix_core_reset(VFIOMSIXCore *core)
     unsigned int nr;
 
     for (nr = 0; nr < core->entries; nr++) {
-        core->vectors[nr].stale = true;
+        if (vfio_msix_state_has_trigger(core->vectors[nr].state)) {
+            core->vectors[nr].stale = true;
+        }
     }
 }
 

@@ -237,30 +237,30 @@ static void disabled_for_resize(VFIOMSIXCore *core)
 
     core->host_vectors = 0;
     for (nr = 0; nr < core->entries; nr++) {
-        VFIOMSIXState state = core->vectors[nr].state;
+        VFIOMSIXVector *vector = &core->vectors[nr];
 
-        if (vfio_msix_state_has_trigger(state)) {
-            vfio_msix_set_state(core, nr, state == VFIO_MSIX_IRQFD ?
-                                VFIO_MSIX_SETUP_IRQFD : VFIO_MSIX_SETUP);
-            vfio_msix_may_be_lost(core, nr);
-            continue;
-        }
         /*
-         * What has no trigger has nothing but a bit in the device's PBA, and
-         * PCI does not say that it outlasts this.
+         * PCI does not say that a pending bit in the device outlasts this.  It
+         * has those of vectors without a trigger, and of those that it has
+         * lost the host's entry of.
          */
         if (was_on && core->replays &&
             vfio_msix_test_pending(core->saved, nr)) {
-            if (core->vectors[nr].masked) {
+            if (vector->masked) {
                 vfio_msix_set_pending(core, nr);
             } else {
                 vfio_msix_set_replay(core, nr, VFIO_MSIX_REPLAY_PENDING);
             }
         }
-        if (state == VFIO_MSIX_FAILED) {
+
+        if (vector->state == VFIO_MSIX_IRQFD) {
+            vfio_msix_may_be_lost(core, nr);
+            vfio_msix_set_state(core, nr, VFIO_MSIX_SETUP_IRQFD);
+        } else if (vector->state == VFIO_MSIX_FAILED ||
+                   vfio_msix_state_has_trigger(vector->state)) {
             vfio_msix_may_be_lost(core, nr);
             vfio_msix_set_state(core, nr, VFIO_MSIX_SETUP);
-        } else if (state == VFIO_MSIX_UNUSED && !core->vectors[nr].masked) {
+        } else if (vector->state == VFIO_MSIX_UNUSED && !vector->masked) {
             vfio_msix_may_be_lost(core, nr); /* it has got no eventfd */
         }
     }
@@ -344,6 +344,7 @@ static void stopped(VFIOMSIXCore *core)
 
     for (nr = 0; nr < core->entries; nr++) {
         vfio_msix_set_state(core, nr, VFIO_MSIX_UNUSED);
+        core->vectors[nr] = (VFIOMSIXVector) { .masked = true };
         vfio_msix_clear_pending(core, nr);
     }
     core->host_vectors = 0;

@@ -96,6 +96,7 @@ void vfio_msix_trigger_failed(VFIOMSIXCore *core, unsigned int nr,
 {
     VFIOMSIXState state = core->vectors[nr].state;
 
+    core->vectors[nr].stale = false;
     vfio_msix_set_state(core, nr, state == VFIO_MSIX_SETUP_IRQFD ?
                         VFIO_MSIX_FAILED_IRQFD : VFIO_MSIX_FAILED);
     core->notify->failed(core, nr, reason, ret);
