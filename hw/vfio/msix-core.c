@@ -154,7 +154,7 @@ void vfio_msix_core_unmask(VFIOMSIXCore *core, unsigned int nr,
              nr >= core->host_vectors)) {
             resize(core, nr);
             /* One that is taken anew is not signalled out of the blue */
-            if (vector->state == VFIO_MSIX_FAILED && same) {
+            if (same) {
                 vfio_msix_may_be_lost(core, nr);
             }
         }

@@ -260,8 +260,9 @@ static void disabled_for_resize(VFIOMSIXCore *core)
                    vfio_msix_state_has_trigger(vector->state)) {
             vfio_msix_may_be_lost(core, nr);
             vfio_msix_set_state(core, nr, VFIO_MSIX_SETUP);
-        } else if (vector->state == VFIO_MSIX_UNUSED && !vector->masked) {
-            vfio_msix_may_be_lost(core, nr); /* it has got no eventfd */
+        } else if (vector->state == VFIO_MSIX_UNUSED &&
+                   (vector->address || vector->data)) {
+            vfio_msix_may_be_lost(core, nr); /* it could get no eventfd */
         }
     }
     vfio_msix_enable_on_host(core);
@@ -334,6 +335,8 @@ static void answer_park(VFIOMSIXCore *core)
             vfio_msix_trigger_failed(core, nr, VFIO_MSIX_NO_MSIX,
                                      core->cause);
             vfio_msix_may_be_lost(core, nr);
+        } else if (!core->vectors[nr].masked) {
+            vfio_msix_may_be_lost(core, nr); /* it could get no eventfd */
         }
     }
 }
