@@ -10,6 +10,36 @@
 #include "vfio-base.h"
 #include "trace.h"
 
+static const char *const reasons[] = {
+    [VFIO_MSIX_NO_EVENTFD] = "cannot create an eventfd",
+    [VFIO_MSIX_NO_TRIGGER] = "the host cannot set its trigger",
+    [VFIO_MSIX_NO_VECTOR] = "the host has no more vectors",
+    [VFIO_MSIX_NO_MSIX] = "cannot enable MSI-X on the host",
+};
+
+static VFIOPCIDevice *vfio_msix_device(VFIOMSIXCore *core)
+{
+    return container_of(core, VFIOMSIXInfo, core)->vdev;
+}
+
+static void vfio_msix_state(VFIOMSIXCore *core, unsigned int nr,
+                            VFIOMSIXState from, VFIOMSIXState to)
+{
+    trace_vfio_msix_state(vfio_msix_device(core)->vbasedev.name, nr,
+                          vfio_msix_state_name(from), vfio_msix_state_name(to));
+}
+
+static void vfio_msix_failed(VFIOMSIXCore *core, unsigned int nr,
+                             VFIOMSIXReason reason, int ret)
+{
+    vfio_irq_report_vector(vfio_msix_device(core), nr, reasons[reason], ret);
+}
+
+static const VFIOMSIXNotify vfio_msix_notify = {
+    .state = vfio_msix_state,
+    .failed = vfio_msix_failed,
+};
+
 /* Enable MSI-X with vectors 0 to @count - 1, none of which has a trigger */
 static int vfio_msix_enable_bare(VFIOPCIDevice *vdev, unsigned int count)
 {
@@ -137,4 +167,31 @@ void vfio_msix_run(VFIOPCIDevice *vdev)
     while (vfio_msix_core_next(core, &step)) {
         vfio_msix_core_answer(core, &step, vfio_msix_do(vdev, &step));
     }
+}
+
+void vfio_msix_host_setup(VFIOPCIDevice *vdev)
+{
+    VFIOMSIXInfo *msix = vdev->msix;
+
+    msix->vdev = vdev;
+    vfio_msix_core_init(&msix->core, msix->entries, vdev->pdev.msix_pba,
+                        &vfio_msix_notify);
+    vfio_msix_table_setup(vdev);
+    vfio_msix_kvm_setup(vdev);
+}
+
+void vfio_msix_host_teardown(VFIOPCIDevice *vdev)
+{
+    if (!vdev->msix->vdev) {
+        return; /* realize failed before the setup */
+    }
+
+    vfio_msix_table_teardown(vdev);
+    vfio_msix_kvm_teardown(vdev);
+    vfio_msix_core_exit(&vdev->msix->core);
+}
+
+void vfio_msix_host_finalize(VFIOPCIDevice *vdev)
+{
+    vfio_msix_kvm_finalize(vdev);
 }

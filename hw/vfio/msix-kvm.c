@@ -33,6 +33,11 @@ void vfio_msix_kvm_setup(VFIOPCIDevice *vdev)
                                             vfio_msix_commit_timer, vdev);
 }
 
+void vfio_msix_kvm_teardown(VFIOPCIDevice *vdev)
+{
+    timer_del(vdev->msix->commit_timer);
+}
+
 void vfio_msix_kvm_finalize(VFIOPCIDevice *vdev)
 {
     timer_free(vdev->msix->commit_timer);

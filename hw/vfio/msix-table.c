@@ -12,36 +12,6 @@
 #include "vfio-base.h"
 #include "trace.h"
 
-static const char *const reasons[] = {
-    [VFIO_MSIX_NO_EVENTFD] = "cannot create an eventfd",
-    [VFIO_MSIX_NO_TRIGGER] = "the host cannot set its trigger",
-    [VFIO_MSIX_NO_VECTOR] = "the host has no more vectors",
-    [VFIO_MSIX_NO_MSIX] = "cannot enable MSI-X on the host",
-};
-
-static VFIOPCIDevice *vfio_msix_device(VFIOMSIXCore *core)
-{
-    return container_of(core, VFIOMSIXInfo, core)->vdev;
-}
-
-static void vfio_msix_state(VFIOMSIXCore *core, unsigned int nr,
-                            VFIOMSIXState from, VFIOMSIXState to)
-{
-    trace_vfio_msix_state(vfio_msix_device(core)->vbasedev.name, nr,
-                          vfio_msix_state_name(from), vfio_msix_state_name(to));
-}
-
-static void vfio_msix_failed(VFIOMSIXCore *core, unsigned int nr,
-                             VFIOMSIXReason reason, int ret)
-{
-    vfio_irq_report_vector(vfio_msix_device(core), nr, reasons[reason], ret);
-}
-
-static const VFIOMSIXNotify vfio_msix_notify = {
-    .state = vfio_msix_state,
-    .failed = vfio_msix_failed,
-};
-
 /* x-msix-relocation: the table and the PBA of the guest are elsewhere */
 static bool vfio_msix_is_relocated(VFIOPCIDevice *vdev)
 {
@@ -134,10 +104,6 @@ void vfio_msix_table_setup(VFIOPCIDevice *vdev)
 {
     VFIOMSIXInfo *msix = vdev->msix;
 
-    msix->vdev = vdev;
-    vfio_msix_core_init(&msix->core, msix->entries, vdev->pdev.msix_pba,
-                        &vfio_msix_notify);
-
     /* A PBA that was relocated has nothing of the device's below it */
     memory_region_init_io(&msix->pba_region, OBJECT(vdev), &vfio_msix_pba_ops,
                           vdev, "vfio-msix-pba", vfio_msix_pba_size(msix));
@@ -148,14 +114,8 @@ void vfio_msix_table_setup(VFIOPCIDevice *vdev)
 
 void vfio_msix_table_teardown(VFIOPCIDevice *vdev)
 {
-    if (!vdev->msix->vdev) {
-        return; /* realize failed before the setup */
-    }
-
     memory_region_del_subregion(vdev->bars[vdev->msix->pba_bar].mr,
                                 &vdev->msix->pba_region);
-    vfio_msix_core_exit(&vdev->msix->core);
-    timer_del(vdev->msix->commit_timer);
 }
 
 void vfio_msix_show_pba(VFIOPCIDevice *vdev, bool show)

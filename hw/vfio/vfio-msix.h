@@ -103,8 +103,10 @@ typedef enum VFIOMSIXOp {
     VFIO_MSIX_CLEAR,
     /* Disable MSI-X; if @count is 0 it is off, and INTx may be parked.  0 */
     VFIO_MSIX_DISABLE,
-    /* Have the host's driver keep INTx masked.  Why: @ret, for @count vectors.
-     * 0 */
+    /*
+     * Have the host's driver keep INTx masked, as MSI-X cannot be enabled for
+     * @count vectors because of @ret.  0
+     */
     VFIO_MSIX_PARK,
     /* Read the device's PBA into @bits; 0s if it cannot be read.  0 */
     VFIO_MSIX_READ_PBA,
@@ -259,12 +261,18 @@ struct Error;
  * own.  Does nothing for a device that has been torn down.
  */
 void vfio_msix_run(VFIOPCIDevice *vdev);
+/*
+ * setup comes after msix_init(), teardown before msix_uninit().  A vCPU may be
+ * in one of our memory regions all the same and get the BQL after teardown: so
+ * what it uses lives until finalize, when the device itself goes.
+ */
+void vfio_msix_host_setup(VFIOPCIDevice *vdev);
+void vfio_msix_host_teardown(VFIOPCIDevice *vdev);
+void vfio_msix_host_finalize(VFIOPCIDevice *vdev);
 
 /*
  * msix-table.c: the device's own MSI-X table and PBA, and what the guest sees
- * of the latter.  setup comes after msix_init(), teardown before
- * msix_uninit(); a vCPU may be in the PBA's region all the same, so that what
- * it uses lives until the device is finalized.
+ * of the latter.
  */
 void vfio_msix_table_setup(VFIOPCIDevice *vdev);
 void vfio_msix_table_teardown(VFIOPCIDevice *vdev);
@@ -284,6 +292,7 @@ void vfio_msix_config_written(VFIOPCIDevice *vdev, uint32_t addr, uint32_t val,
  * injects what it finds signalled and leaves what is signalled after it.
  */
 void vfio_msix_kvm_setup(VFIOPCIDevice *vdev);
+void vfio_msix_kvm_teardown(VFIOPCIDevice *vdev);
 void vfio_msix_kvm_finalize(VFIOPCIDevice *vdev);
 /* KVM may have vectors of this device. */
 bool vfio_msix_kvm_wanted(VFIOPCIDevice *vdev);
