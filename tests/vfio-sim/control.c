@@ -98,12 +98,14 @@ static void counters(SimDevice *d, char *reply, size_t size)
              "pended=%u dropped=%u intx=%u signalled=%" PRIu64
              " spurious=%" PRIu64 " set_irqs=%" PRIu64 " faults=%" PRIu64
              " pool=%ld used=%u intx_wire=%d intx_unhandled=%" PRIu64
-             " irqfds=%u injected=%" PRIu64 " misses=%" PRIu64,
+             " irqfds=%u injected=%" PRIu64 " misses=%" PRIu64
+             " pba_reads=%" PRIu64,
              allocated, sim_irqs_triggers(d), d->core.raised, d->core.sent,
              d->core.pended, d->core.dropped, d->core.intx_raised,
              d->counters.signalled, d->counters.spurious, d->counters.set_irqs,
              d->counters.faults, pool, used, sim_function_intx_wire(d),
-             d->counters.intx_unhandled, kvm.irqfds, kvm.injected, kvm.misses);
+             d->counters.intx_unhandled, kvm.irqfds, kvm.injected, kvm.misses,
+             d->counters.pba_reads);
     pthread_mutex_unlock(&d->lock);
 }
 

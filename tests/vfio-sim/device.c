@@ -286,6 +286,14 @@ static bool is_hidden(SimDevice *d, unsigned bar, uint64_t position)
                       d->nr_vectors * PCI_MSIX_ENTRY_SIZE;
 }
 
+static bool reaches_pba(SimDevice *d, unsigned bar, uint64_t position,
+                        size_t count)
+{
+    return bar == MSIX_TESTDEV_MSIX_BAR &&
+           position + count > MSIX_TESTDEV_PBA_OFFSET &&
+           position < MSIX_TESTDEV_PBA_OFFSET + (d->nr_vectors + 63) / 64 * 8;
+}
+
 static ssize_t bar_rw(SimDevice *d, unsigned bar, uint8_t *buffer,
                       size_t count, uint64_t position, bool write)
 {
@@ -302,6 +310,7 @@ static ssize_t bar_rw(SimDevice *d, unsigned bar, uint8_t *buffer,
 
     pthread_mutex_lock(&d->lock);
     sim_serve_unmask(d);
+    d->counters.pba_reads += !write && reaches_pba(d, bar, position, count);
     if (!(sim_phys_word(d, PCI_COMMAND) & PCI_COMMAND_MEMORY)) {
         pthread_mutex_unlock(&d->lock);
         return -EIO;

@@ -75,6 +75,7 @@ typedef struct SimCounters {
     uint64_t spurious;          /* messages that found no trigger */
     uint64_t faults;            /* calls that were made to fail */
     uint64_t intx_unhandled;    /* see sim_irqs_intx() */
+    uint64_t pba_reads;         /* calls, also such as read more */
 } SimCounters;
 
 typedef struct SimDevice {

@@ -1,0 +1,97 @@
+/*
+ * A set of states, of which the hash is kept and the way to each
+ *
+ * Two states are the same for the search if 64 bits of hash are.  With ten
+ * million states the chance that any two different ones are is below 1 in
+ * 300,000.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "search.h"
+
+static uint64_t mix(uint64_t a, uint64_t b)
+{
+    unsigned __int128 product = (unsigned __int128)a * b;
+
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+uint64_t hash_of(const uint8_t *state, size_t size)
+{
+    uint64_t h = 0x9e3779b97f4a7c15 ^ size, word[2];
+    size_t i;
+
+    for (i = 0; i < size; i += sizeof(word)) {
+        memset(word, 0, sizeof(word));
+        memcpy(word, state + i, MIN(sizeof(word), size - i));
+        h = mix(h ^ word[0] ^ 0xa0761d6478bd642f,
+                h + word[1] + 0xe7037ed1a0b428db) + i;
+    }
+    h = mix(h ^ 0x8ebc6af09c88c6e3, 0x589965cc75374cc3);
+
+    return h ? h : 1;
+}
+
+static size_t place(const Seen *seen, uint64_t h)
+{
+    size_t i = h & (seen->size - 1);
+
+    while (seen->table[i] && seen->table[i] != h) {
+        i = (i + 1) & (seen->size - 1);
+    }
+
+    return i;
+}
+
+static void grow(Seen *seen)
+{
+    uint64_t *old = seen->table;
+    size_t i, size = seen->size;
+
+    seen->size = size ? size * 2 : 1 << 16;
+    seen->table = g_new0(uint64_t, seen->size);
+    for (i = 0; i < size; i++) {
+        if (old[i]) {
+            seen->table[place(seen, old[i])] = old[i];
+        }
+    }
+    g_free(old);
+}
+
+bool seen_add(Seen *seen, uint64_t hash)
+{
+    size_t i;
+
+    if (seen->count * 2 >= seen->size) {
+        grow(seen);
+    }
+    i = place(seen, hash);
+    if (seen->table[i]) {
+        return false;
+    }
+    seen->table[i] = hash;
+    seen->count++;
+    return true;
+}
+
+bool seen_add_node(Seen *seen, Node node)
+{
+    if (!seen_add(seen, node.hash)) {
+        return false;
+    }
+    if (seen->count > seen->capacity) {
+        seen->capacity = seen->capacity ? seen->capacity * 2 : 1 << 16;
+        seen->nodes = g_renew(Node, seen->nodes, seen->capacity);
+    }
+    seen->nodes[seen->count - 1] = node;
+    return true;
+}
+
+void seen_free(Seen *seen)
+{
+    g_free(seen->table);
+    g_free(seen->nodes);
+    *seen = (Seen) { 0 };
+}
