@@ -37,6 +37,7 @@ typedef struct Device {
     unsigned vectors;
     unsigned cap_msi;
     unsigned cap_exp;
+    bool memory;                    /* the user has memory decoding on */
     uint32_t counters[NR_COUNTERS]; /* as they were printed last */
 } Device;
 
@@ -45,6 +46,12 @@ extern Device dev;
 /* @device: "host=..." or "sysfsdev=..." */
 void open_host(const char *device);
 void open_device(void);
+/*
+ * The device's registers need memory decoding.  Where the user has it off, each
+ * access has it on for its own length, and what is between these two as well.
+ */
+void begin_access(void);
+void end_access(void);
 uint32_t reg_read(uint32_t reg);
 void reg_write(uint32_t reg, uint32_t value);
 uint32_t config_read(unsigned offset, unsigned size);
@@ -93,16 +100,31 @@ void set_intx_line(uint32_t level);
 void set_ctrl(uint32_t value);
 void set_disintx(bool disable_it);
 void set_master(bool enable);
+void set_memory(bool enable);
 /* A register of the MSI capability, which vfio-pci lets the user write */
 void write_msi(unsigned offset, uint32_t value, unsigned size);
 void reset(void);
 void function_level_reset(void);
+/* As Linux resets a function: with all but DisINTx off in Command */
+void guest_function_reset(void);
+/*
+ * Whether MSI-X vectors still fire after a reset with memory decoding off.
+ * Their host's kernel restores the table; the writes get lost unless it has
+ * switched decoding on.
+ */
+bool reset_restores_vectors(void);
 void reopen(void);
 /* Whoever has it as a trigger keeps it, and nobody will see it fire. */
 void renew_eventfd(unsigned i);
 void irq_info(uint32_t index, uint32_t argsz);
 /* Make the unmask eventfd INTx's, signal it or not, and take it away. */
 void unmask_by_eventfd(bool signal_it);
+/*
+ * Make the unmask eventfd INTx's, signal it or not, close it and set a new one,
+ * and once more after a copy of the descriptor, if there is one, is closed.
+ * Signal it only while the line is down, as it is not waited for otherwise.
+ */
+void close_unmask_eventfd(bool signal_it, bool copied);
 
 /* For lines of another kind: what it is, what it returned, and the rest */
 void begin(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -127,6 +127,7 @@ void finish(void)
     uint32_t now[NR_COUNTERS];
     unsigned i;
 
+    begin_access();
     serve_interrupts();
     print_fired();
     printf(" status=%x", reg_read(MSIX_TESTDEV_STATUS));
@@ -140,6 +141,7 @@ void finish(void)
     }
     memcpy(dev.counters, now, sizeof(now));
     print_pending();
+    end_access();
     if (dev.cap_msi) {
         printf(" msi=%x/%x/%x", config_read(dev.cap_msi + PCI_MSI_FLAGS, 2),
                config_read(dev.cap_msi + PCI_MSI_MASK_64, 4),
@@ -460,6 +462,15 @@ void set_master(bool enable)
     finish();
 }
 
+void set_memory(bool enable)
+{
+    begin("memory %d", enable);
+    set_command(enable ? PCI_COMMAND_MEMORY : 0,
+                enable ? 0 : PCI_COMMAND_MEMORY);
+    dev.memory = enable;
+    finish();
+}
+
 void write_msi(unsigned offset, uint32_t value, unsigned size)
 {
     begin("msi+%02x := %x", offset, value);
@@ -469,6 +480,14 @@ void write_msi(unsigned offset, uint32_t value, unsigned size)
     finish();
 }
 
+/* Of the other bits a host has its own idea. */
+static void print_command(void)
+{
+    printf(" command=%x", config_read(PCI_COMMAND, 2) &
+           (PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER |
+            PCI_COMMAND_INTX_DISABLE));
+}
+
 void reset(void)
 {
     int result;
@@ -476,17 +495,58 @@ void reset(void)
     begin("reset");
     result = ioctl(dev.fd, VFIO_DEVICE_RESET);
     print_result(result, errno);
+    print_command();
     finish();
+}
+
+static void write_flr(void)
+{
+    unsigned reg = dev.cap_exp + PCI_EXP_DEVCTL;
+
+    config_write(reg, config_read(reg, 2) | PCI_EXP_DEVCTL_BCR_FLR, 2);
+    printf(" devctl=%x", config_read(reg, 2));
+    print_command();
 }
 
 void function_level_reset(void)
 {
-    unsigned reg = dev.cap_exp + PCI_EXP_DEVCTL;
-
     begin("flr");
-    config_write(reg, config_read(reg, 2) | PCI_EXP_DEVCTL_BCR_FLR, 2);
-    printf(" devctl=%x", config_read(reg, 2));
+    write_flr();
     finish();
+}
+
+void guest_function_reset(void)
+{
+    uint16_t command = config_read(PCI_COMMAND, 2);
+
+    begin("guest flr");
+    config_write(PCI_COMMAND, PCI_COMMAND_INTX_DISABLE, 2);
+    write_flr();
+    config_write(PCI_COMMAND, command, 2);
+    finish();
+}
+
+bool reset_restores_vectors(void)
+{
+    uint32_t words[MSIX_TESTDEV_MAX_VECTORS / 32];
+    bool fired, pending;
+    uint64_t count;
+
+    set_fds(VFIO_PCI_MSIX_IRQ_INDEX, 0, 1, 0);
+    set_memory(false);
+    reset();
+    set_memory(true);
+    reg_write(MSIX_TESTDEV_FIRE, 0);
+    serve_interrupts();
+    fired = read(eventfds[0], &count, sizeof(count)) == sizeof(count);
+    read_pending(VFIO_PCI_MSIX_IRQ_INDEX, words);
+    pending = words[0] & 1;
+    if (fired == pending) {
+        die("vector 0 is %s after a reset with memory decoding off",
+            fired ? "both delivered and pending" : "lost for good");
+    }
+    disable(VFIO_PCI_MSIX_IRQ_INDEX);
+    return fired;
 }
 
 void reopen(void)
@@ -547,4 +607,33 @@ void unmask_by_eventfd(bool signal_it)
     } else {
         puts("empty");
     }
+}
+
+void close_unmask_eventfd(bool signal_it, bool copied)
+{
+    const uint64_t one = 1;
+    static Call c;
+    int copy = copied ? dup(unmask_fd) : -1;
+
+    c = (Call) { .index = VFIO_PCI_INTX_IRQ_INDEX,
+                 .flags = VFIO_IRQ_SET_ACTION_UNMASK |
+                          VFIO_IRQ_SET_DATA_EVENTFD,
+                 .count = 1, .fds = { FD_UNMASK } };
+    call(&c);
+    if (signal_it && write(unmask_fd, &one, sizeof(one)) < 0) {
+        die("an eventfd cannot be written: %s", strerror(errno));
+    }
+    begin("close unmask");
+    close(unmask_fd);
+    unmask_fd = new_eventfd();
+    finish();
+    call(&c);
+    if (copied) {
+        begin("close its copy");
+        close(copy);
+        finish();
+        call(&c);
+    }
+    c.fds[0] = FD_NONE;
+    call(&c);
 }

@@ -38,21 +38,43 @@ void die(const char *format, ...)
     exit(2);
 }
 
+static unsigned access_depth;
+static uint16_t command_before;
+
+void begin_access(void)
+{
+    if (!access_depth++ && !dev.memory) {
+        command_before = config_read(PCI_COMMAND, 2);
+        config_write(PCI_COMMAND, command_before | PCI_COMMAND_MEMORY, 2);
+    }
+}
+
+void end_access(void)
+{
+    if (!--access_depth && !dev.memory) {
+        config_write(PCI_COMMAND, command_before, 2);
+    }
+}
+
 uint32_t reg_read(uint32_t reg)
 {
     uint32_t value;
 
+    begin_access();
     if (pread(dev.fd, &value, 4, REGION(MSIX_TESTDEV_REGS_BAR) + reg) != 4) {
         die("register 0x%x cannot be read: %s", reg, strerror(errno));
     }
+    end_access();
     return value;
 }
 
 void reg_write(uint32_t reg, uint32_t value)
 {
+    begin_access();
     if (pwrite(dev.fd, &value, 4, REGION(MSIX_TESTDEV_REGS_BAR) + reg) != 4) {
         die("register 0x%x cannot be written: %s", reg, strerror(errno));
     }
+    end_access();
 }
 
 uint32_t config_read(unsigned offset, unsigned size)
@@ -108,10 +130,12 @@ unsigned read_pending(uint32_t index, uint32_t *words)
                    config_read(dev.cap_msi + PCI_MSI_PENDING_64, 4) : 0;
         return 1;
     }
+    begin_access();
     if (pread(dev.fd, words, size, REGION(MSIX_TESTDEV_MSIX_BAR) +
               MSIX_TESTDEV_PBA_OFFSET) != (ssize_t)size) {
         die("the pending bits cannot be read: %s", strerror(errno));
     }
+    end_access();
     return size / 4;
 }
 
@@ -128,6 +152,7 @@ void open_device(void)
     }
     set_command(PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER,
                 PCI_COMMAND_INTX_DISABLE);
+    dev.memory = true;
     if (config_read(PCI_VENDOR_ID, 2) != MSIX_TESTDEV_VENDOR_ID ||
         config_read(PCI_DEVICE_ID, 2) != MSIX_TESTDEV_DEVICE_ID ||
         reg_read(MSIX_TESTDEV_ID) != MSIX_TESTDEV_ID_VALUE) {

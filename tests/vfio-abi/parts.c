@@ -342,6 +342,11 @@ static void part_intx(void)
         set_intx_line(0);
         unmask_by_eventfd(true);
         set_intx_line(1);
+        close_unmask_eventfd(false, false);
+        close_unmask_eventfd(false, true);
+        set_intx_line(0);
+        close_unmask_eventfd(true, round);
+        set_intx_line(1);
         set_disintx(true);
         set_plain(x, unmask, 0, 1);
         set_plain(x, TRIGGER_NONE, 0, 1);
@@ -411,6 +416,91 @@ static void part_reset(void)
     disable(x);
 }
 
+/*
+ * With memory decoding off.  The host restores the table of a function that it
+ * has reset, and whether that gets there depends on the kernel.
+ */
+static void decode_off(void (*reset_it)(void))
+{
+    const uint32_t x = VFIO_PCI_MSIX_IRQ_INDEX;
+    uint32_t n;
+
+    set_fds(x, 0, 4, 0, FD_NONE, 2, 3);
+    fire(1);
+    set_memory(false);
+    for (n = 0; n < 4; n++) {
+        fire(n);                /* for messages it makes no difference */
+    }
+    reset_it();
+    for (n = 0; n < 6; n++) {
+        fire(n);
+    }
+    set_plain(x, TRIGGER_NONE, 0, 4);
+    set_fds(x, 0, 1, 4);        /* this one is written anew, and only this */
+    set_memory(true);
+    for (n = 0; n < 4; n++) {
+        fire(n);
+    }
+    set_fds(x, 2, 1, FD_NONE);
+    fire(2);
+    set_fds(x, 2, 1, 5);
+    set_fds(x, 1, 1, 6);
+    set_fds(x, 5, 1, 7);
+    for (n = 0; n < 6; n++) {
+        fire(n);
+    }
+    reset_it();                 /* this time all of them are */
+    for (n = 0; n < 6; n++) {
+        fire(n);
+    }
+
+    /* enabled, changed and disabled while it is off */
+    disable(x);
+    set_memory(false);
+    set_fds(x, 0, 3, 0, 1, FD_NONE);
+    fire(0);
+    fire(2);
+    set_fds(x, 2, 1, 2);
+    reset_it();
+    fire(2);
+    set_fds(x, 0, 3, 3, FD_NONE, 4);
+    fire(0);
+    fire(1);
+    reset_it();
+    reset_it();
+    fire(0);
+    disable(x);
+    fire(0);
+    set_fds(x, 0, 1, 0);
+    fire(0);
+    set_memory(true);
+    disable(x);
+}
+
+static void part_decode_off(void)
+{
+    decode_off(reset);
+    decode_off(function_level_reset);
+    decode_off(guest_function_reset);
+
+    /* has nothing in memory */
+    set_fds(VFIO_PCI_MSI_IRQ_INDEX, 0, 2, 0, 1);
+    set_memory(false);
+    reset();
+    fire(0);
+    fire(1);
+    disable(VFIO_PCI_MSI_IRQ_INDEX);
+    set_memory(true);
+    set_fds(VFIO_PCI_INTX_IRQ_INDEX, 0, 1, 0);
+    set_intx_line(1);
+    guest_function_reset();
+    set_plain(VFIO_PCI_INTX_IRQ_INDEX,
+              VFIO_IRQ_SET_ACTION_UNMASK | VFIO_IRQ_SET_DATA_NONE, 0, 1);
+    set_intx_line(1);
+    disable(VFIO_PCI_INTX_IRQ_INDEX);
+    set_intx_line(0);
+}
+
 const Part parts[] = {
     { "info", "VFIO_DEVICE_GET_IRQ_INFO", part_info },
     { "flags", "all flags on all indexes, in all states", part_flags },
@@ -422,5 +512,6 @@ const Part parts[] = {
     { "exclusive", "one index at a time", part_exclusive },
     { "intx", "level semantics, masks, unmasking by eventfd", part_intx },
     { "reset", "resets, bus mastering, closing and opening", part_reset },
+    { "decode-off", "resets with memory decoding off", part_decode_off },
     { 0 }
 };

@@ -137,7 +137,7 @@ static void random_call(uint32_t preferred)
 /* Other than SET_IRQS */
 static void random_event(uint32_t preferred)
 {
-    switch (random_below(16)) {
+    switch (random_below(17)) {
     case 0:
     case 1:
         set_intx_line(random_below(2));
@@ -155,7 +155,11 @@ static void random_event(uint32_t preferred)
         renew_eventfd(random_below(NR_EVENTFDS));
         break;
     case 6:
-        unmask_by_eventfd(one_in(2));
+        if (one_in(3)) {
+            close_unmask_eventfd(false, one_in(2));
+        } else {
+            unmask_by_eventfd(one_in(2));
+        }
         break;
     case 7:
         irq_info(random_below(VFIO_PCI_NUM_IRQS + 1),
@@ -163,8 +167,11 @@ static void random_event(uint32_t preferred)
         break;
     case 8:
         /* these take a tenth of a second each on a real host */
-        if (one_in(6)) {
-            switch (random_below(3)) {
+        if (one_in(2)) {
+            if (one_in(2)) {
+                set_memory(false);
+            }
+            switch (random_below(4)) {
             case 0:
                 reset();
                 break;
@@ -174,8 +181,14 @@ static void random_event(uint32_t preferred)
             case 2:
                 reopen();
                 break;
+            case 3:
+                guest_function_reset();
+                break;
             }
         }
+        break;
+    case 9:
+        set_memory(!one_in(3));
         break;
     default:
         fire(preferred == VFIO_PCI_MSI_IRQ_INDEX ?
@@ -220,6 +233,7 @@ void random_calls(uint64_t wanted)
         }
         if (one_in(4)) {
             set_master(true);
+            set_memory(true);
             set_disintx(false);
         }
     }

@@ -35,6 +35,7 @@ static void usage(FILE *out)
     fputs(
 "usage: vfio-abi --device sysfsdev=PATH|host=BDF [--seed S] [--calls N]\n"
 "                [--part NAME]...\n"
+"       vfio-abi --device sysfsdev=PATH|host=BDF --probe\n"
 "       vfio-abi --list\n"
 "\n"
 "Issues VFIO_DEVICE_SET_IRQS calls on an msix-testdev that is bound to\n"
@@ -47,6 +48,9 @@ static void usage(FILE *out)
 "  --calls N    at least N calls: what the systematic parts do not make is\n"
 "               random (default 20000)\n"
 "  --part NAME  only this part; may be repeated; \"random\" is one as well\n"
+"  --probe      instead, find out what a reset with memory decoding off does\n"
+"               to MSI-X vectors; the last line is reset-decode-off=lost or\n"
+"               reset-decode-off=restored\n"
 "  --list       show the parts\n"
 "\n"
 "exit status: 0, whatever the calls returned; 2 if it could not be done\n",
@@ -73,11 +77,12 @@ int main(int argc, char **argv)
         { "seed", required_argument, NULL, 's' },
         { "calls", required_argument, NULL, 'c' },
         { "part", required_argument, NULL, 'p' },
+        { "probe", no_argument, NULL, 'P' },
         { "list", no_argument, NULL, 'l' },
         { "help", no_argument, NULL, 'h' },
         { NULL, 0, NULL, 0 }
     };
-    bool chosen[MAX_PARTS + 1] = { false }, any = false;
+    bool chosen[MAX_PARTS + 1] = { false }, any = false, probe = false;
     const char *device = getenv("VFIO_MSIX_TEST_DEVICE");
     uint64_t seed = 1, wanted = 20000;
     unsigned i;
@@ -108,6 +113,9 @@ int main(int argc, char **argv)
             }
             chosen[i] = any = true;
             break;
+        case 'P':
+            probe = true;
+            break;
         case 'l':
             for (i = 0; i < nr_parts(); i++) {
                 printf("%-10s %s\n", parts[i].name, parts[i].shows);
@@ -133,6 +141,11 @@ int main(int argc, char **argv)
     open_host(device);
     begin("seed=%" PRIu64 " vectors=%u", seed, dev.vectors);
     finish();
+    if (probe) {
+        printf("reset-decode-off=%s\n",
+               reset_restores_vectors() ? "restored" : "lost");
+        return 0;
+    }
     for (i = 0; i < nr_parts(); i++) {
         if (!any || chosen[i]) {
             printf("# %s\n", parts[i].name);
