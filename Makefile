@@ -49,7 +49,7 @@ html:
 	@scripts/build-docs --build-dir='$(BUILD)'
 
 refresh: configured
-	@scripts/patches refresh --build-dir='$(BUILD)'
+	@scripts/qemu-tree --build-dir='$(BUILD)' refresh
 
 # A package beside Debian's QEMU.  Building it takes long, and is no part of
 # 'check'; what can be checked without is.
@@ -62,9 +62,9 @@ check-deb: configured
 	@scripts/qemu-tree --keep --build-dir='$(BUILD)'
 	@scripts/check --build-dir='$(BUILD)' deb
 
-# For git am and for a distribution's debian/patches; needs no QEMU.
-patches:
-	@scripts/export-patches --build-dir='$(BUILD)'
+# For git am and for a distribution's debian/patches; QEMU need not be built.
+patches: configured
+	@scripts/qemu-tree --build-dir='$(BUILD)' export
 
 clean:
 	@if [ -f '$(BUILD)/qemu/build.ninja' ]; then \
@@ -91,7 +91,7 @@ help:
 	@echo 'make check-host BDF=0000:01:00.0'
 	@echo '                    does this machine suit that PCI device?'
 	@echo 'make html           the pages of docs/: $(BUILD)/html/index.html'
-	@echo 'make refresh        make every patch apply without offset again'
+	@echo 'make refresh        write the commits in $(BUILD)/qemu-src back to patches/'
 	@echo 'make patches        the series with the new files, for git am and quilt'
 	@echo 'make deb            Debian packages, installed beside Debian'"'"'s QEMU'
 	@echo 'make check-deb      install, run and remove them (in a copy; root)'
