@@ -37,6 +37,11 @@ static bool need_device(void)
     return device;
 }
 
+static bool is_simulated(void)
+{
+    return g_str_has_prefix(device, "sysfsdev=");
+}
+
 /* MSI-X on and VECTORS in use, all but the last unmasked */
 static void start(Guest *g)
 {
@@ -381,18 +386,23 @@ static void test_wiped(const void *restore)
 }
 
 /*
- * Firmware for a guest that reads the 32-bit register whose address is in
- * memory at WHERE, if it is not 0, and counts its reads at COUNT: all the time.
- * It is at 0xffff0000.
+ * Firmware for a guest that has its CPU read device memory all the time: at the
+ * page whose address is in memory at WHERE, if it is not 0.  It counts at COUNT.
+ *
+ * The reads are those of VMRUN, which takes the page for a VMCB, finds none, and
+ * returns.  They look for the memory region each time, without the BQL, and then
+ * wait for it, as accesses under KVM do.  A plain load would go by the TLB of
+ * TCG, which crashes by itself in QEMU 7.2 when the memory map changes at that
+ * moment.
  */
 #define WHERE 0x1000
 #define COUNT 0x1004
-#define FIRMWARE_SIZE 0x10000
+#define FIRMWARE_SIZE 0x10000   /* at 0xffff0000 */
 
 static const uint8_t reader[] = {
     /* 16-bit */
     0xfa,                                     /* 00 cli */
-    0x2e, 0x66, 0x0f, 0x01, 0x16, 0x50, 0x00, /* 01 lgdtl %cs:0x50 */
+    0x2e, 0x66, 0x0f, 0x01, 0x16, 0x70, 0x00, /* 01 lgdtl %cs:0x70 */
     0x0f, 0x20, 0xc0,                         /* 08 mov %cr0, %eax */
     0x0c, 0x01,                               /* 0b or $1, %al */
     0x0f, 0x22, 0xc0,                         /* 0d mov %eax, %cr0 */
@@ -401,20 +411,28 @@ static const uint8_t reader[] = {
     /* 32-bit */
     0x66, 0xb8, 0x10, 0x00,                   /* 18 mov $0x10, %ax */
     0x8e, 0xd8,                               /* 1c mov %eax, %ds */
-    0xf3, 0x90,                               /* 1e again: pause */
-    0x8b, 0x35, 0x00, 0x10, 0x00, 0x00,       /* 20 mov WHERE, %esi */
-    0x85, 0xf6,                               /* 26 test %esi, %esi */
-    0x74, 0xf4,                               /* 28 jz again */
-    0x8b, 0x06,                               /* 2a mov (%esi), %eax */
-    0xff, 0x05, 0x04, 0x10, 0x00, 0x00,       /* 2c incl COUNT */
-    0xeb, 0xea,                               /* 32 jmp again */
-    0x00, 0x00, 0x00, 0x00,
-    /* 38 GDT: none, code, data, both from 0 to 4 GiB */
+    0xb9, 0x80, 0x00, 0x00, 0xc0,             /* 1e mov $MSR_EFER, %ecx */
+    0x0f, 0x32,                               /* 23 rdmsr */
+    0x0d, 0x00, 0x10, 0x00, 0x00,             /* 25 or $EFER.SVME, %eax */
+    0x0f, 0x30,                               /* 2a wrmsr */
+    0xb9, 0x17, 0x01, 0x01, 0xc0,             /* 2c mov $VM_HSAVE_PA, %ecx */
+    0xb8, 0x00, 0x20, 0x00, 0x00,             /* 31 mov $0x2000, %eax */
+    0x31, 0xd2,                               /* 36 xor %edx, %edx */
+    0x0f, 0x30,                               /* 38 wrmsr */
+    0xf3, 0x90,                               /* 3a again: pause */
+    0xa1, 0x00, 0x10, 0x00, 0x00,             /* 3c mov WHERE, %eax */
+    0x85, 0xc0,                               /* 41 test %eax, %eax */
+    0x74, 0xf5,                               /* 43 jz again */
+    0x0f, 0x01, 0xd8,                         /* 45 vmrun */
+    0xff, 0x05, 0x04, 0x10, 0x00, 0x00,       /* 48 incl COUNT */
+    0xeb, 0xea,                               /* 4e jmp again */
+    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+    /* 58 GDT: none, code, data, both from 0 to 4 GiB */
     0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
     0xff, 0xff, 0x00, 0x00, 0x00, 0x9b, 0xcf, 0x00,
     0xff, 0xff, 0x00, 0x00, 0x00, 0x93, 0xcf, 0x00,
-    /* 50 its limit and address */
-    0x17, 0x00, 0x38, 0x00, 0xff, 0xff,
+    /* 70 its limit and address */
+    0x17, 0x00, 0x58, 0x00, 0xff, 0xff,
 };
 
 /* At 0xfffffff0, where the CPU starts: jmp to 0xffff0000 */
@@ -447,34 +465,43 @@ static void await_reads(QVfioMachine *m)
 }
 
 /*
- * The device is unplugged while a CPU of the guest reads its PBA.  The CPU has
- * QEMU's region at hand already and waits for the BQL while the device goes,
- * so the region's read function runs afterwards.
+ * The device is unplugged while a CPU of the guest reads its MSI-X table or its
+ * PBA.  The CPU has QEMU's region at hand already and waits for the BQL while
+ * the device goes, so the region's read function runs afterwards.  To be sure
+ * of that another device goes first, which takes its time.
  *
  * The guest runs here, unlike in other tests.  What QEMU frees is overwritten
  * (by the C library), so that a use of it does not go unnoticed.
  */
-static void test_unplug_while_reading(void)
+static void unplug_while_reading(bool table)
 {
+    /* With many vectors, as VMRUN reads and writes here and there in the page */
+    const int n = 2;
     g_autofree char *firmware = NULL;
-    QVfioMachine m = { 0 };
+    g_autofree char *options = NULL;
     unsigned round;
+    QVfioMachine m;
 
     if (!need_device()) {
         return;
     }
+    if (!qvfio_device(n) || !is_simulated()) {
+        g_test_skip("there are no two devices, or the host is not simulated");
+        return;
+    }
 
     firmware = write_firmware();
+    options = g_strdup_printf("-cpu qemu64,svm=on -bios %s", firmware);
     g_setenv("MALLOC_PERTURB_", "165", true);
-    m.qts = qtest_initf("-accel tcg -S -machine pc -m 64 -nodefaults -bios %s",
-                        firmware);
+    qvfio_machine_start_pluggable(&m, options);
     g_unsetenv("MALLOC_PERTURB_");
-    pc_alloc_init(&m.alloc, m.qts, ALLOC_NO_FLAGS);
-    m.bus = qpci_new_pc(m.qts, &m.alloc);
     qobject_unref(qtest_qmp(m.qts, "{'execute': 'cont'}"));
 
-    for (round = 0; round < 50; round++) {
-        qvfio_machine_plug(&m, device);
+    for (round = 0; round < 20; round++) {
+        uint64_t offset;
+        QVfioSim *first;
+
+        qvfio_machine_plug_second(&m, qvfio_device(n), device);
         qmsix_testdev_enable(&m.dev, true);
         qmsix_testdev_unmask(&m.dev, 0);
         assert_delivers(&m.dev, 0);
@@ -484,8 +511,13 @@ static void test_unplug_while_reading(void)
         g_assert_true(qmsix_testdev_eventually(&m.dev, 0,
                                                qmsix_testdev_pending));
 
-        qtest_writel(m.qts, WHERE, m.dev.msix.addr + m.dev.pba_off);
+        offset = table ? m.dev.table_off : m.dev.pba_off;
+        g_assert_cmphex((m.dev.msix.addr + offset) & 0xfff, ==, 0);
+        qtest_writel(m.qts, WHERE, m.dev.msix.addr + offset);
         await_reads(&m);
+        first = qvfio_sim_connect(device);
+        qvfio_sim_command(first, "slow set-irqs us=20000 at=start");
+        qvfio_sim_free(first);
         qvfio_machine_unplug(&m);
         /* There is nothing any more, and QEMU and the guest live */
         await_reads(&m);
@@ -494,6 +526,16 @@ static void test_unplug_while_reading(void)
 
     qvfio_machine_stop(&m);
     unlink(firmware);
+}
+
+static void test_unplug_table(void)
+{
+    unplug_while_reading(true);
+}
+
+static void test_unplug_pba(void)
+{
+    unplug_while_reading(false);
 }
 
 static void add_restores(const char *what, size_t enabled,
@@ -523,8 +565,9 @@ int main(int argc, char **argv)
     add_restores("wiped", offsetof(Restore, after_wipe), test_wiped);
     qtest_add_func("vfio-msix-reset/reset-function", test_reset_function);
     qtest_add_func("vfio-msix-reset/flr-one-vector", test_flr_one_vector);
-    qtest_add_func("vfio-msix-reset/unplug-while-reading",
-                   test_unplug_while_reading);
+    qtest_add_func("vfio-msix-reset/unplug-while-reading/pba", test_unplug_pba);
+    qtest_add_func("vfio-msix-reset/unplug-while-reading/table",
+                   test_unplug_table);
 
     return g_test_run();
 }

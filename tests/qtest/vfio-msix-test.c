@@ -1172,7 +1172,7 @@ static void test_hotplug(void)
         return;
     }
 
-    qvfio_machine_start_pluggable(&m);
+    qvfio_machine_start_pluggable(&m, "");
     for (round = 0; round < 4; round++) {
         qvfio_machine_plug(&m, device);
         g_assert_cmpuint(qmsix_testdev_read(&m.dev, MSIX_TESTDEV_RAISED), ==,

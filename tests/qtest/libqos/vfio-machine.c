@@ -10,6 +10,9 @@
 #include "vfio-machine.h"
 
 /* Any free slot of the root bus */
+/* Of "pc": docs/specs/acpi_pci_hotplug.rst */
+#define ACPI_PCIHP_EJECT 0xae08
+
 #define SLOT 4
 
 static void set_default_messages(QVfioMachine *m)
@@ -21,13 +24,18 @@ static void set_default_messages(QVfioMachine *m)
     }
 }
 
-static void find_device(QVfioMachine *m)
+static void find_function(QVfioMachine *m, int function)
 {
-    m->pdev = qpci_device_find(m->bus, QPCI_DEVFN(SLOT, 0));
+    m->pdev = qpci_device_find(m->bus, QPCI_DEVFN(SLOT, function));
     g_assert_nonnull(m->pdev);
 
     qmsix_testdev_init(&m->dev, m->pdev, &m->alloc);
     set_default_messages(m);
+}
+
+static void find_device(QVfioMachine *m)
+{
+    find_function(m, 0);
 }
 
 static void forget_device(QVfioMachine *m)
@@ -93,29 +101,53 @@ void qvfio_machine_start_kvm_iommu(QVfioMachine *m, const char *device,
                       properties, options);
 }
 
-void qvfio_machine_start_pluggable(QVfioMachine *m)
+void qvfio_machine_start_pluggable(QVfioMachine *m, const char *options)
 {
     /* "pc" has ACPI PCI hotplug, which takes one register write to unplug. */
-    start_qemu(m, "tcg", "pc", "");
+    start_qemu(m, "tcg", "pc", options);
+}
+
+static void add_function(QVfioMachine *m, const char *device, const char *id,
+                         int function)
+{
+    g_autofree char *address = g_strdup_printf("%d.%d", SLOT, function);
+    g_auto(GStrv) property = g_strsplit(device, "=", 2);
+    QDict *args = qdict_new();
+
+    qdict_put_str(args, "id", id);
+    qdict_put_str(args, "addr", address);
+    qdict_put_bool(args, "multifunction", true);
+    qdict_put_str(args, property[0], property[1]);
+    qtest_qmp_device_add_qdict(m->qts, "vfio-pci", args);
+    qobject_unref(args);
 }
 
 void qvfio_machine_plug(QVfioMachine *m, const char *device)
 {
-    g_auto(GStrv) property = g_strsplit(device, "=", 2);
-    QDict *args = qdict_new();
-
     g_assert(!m->pdev);
-    qdict_put_str(args, "id", "dev0");
-    qdict_put_str(args, "addr", stringify(SLOT) ".0");
-    qdict_put_str(args, property[0], property[1]);
-    qtest_qmp_device_add_qdict(m->qts, "vfio-pci", args);
-    qobject_unref(args);
+    add_function(m, device, "dev0", 0);
     find_device(m);
+}
+
+void qvfio_machine_plug_second(QVfioMachine *m, const char *device,
+                               const char *first)
+{
+    g_assert(!m->pdev);
+    add_function(m, device, "dev0", 1);
+    add_function(m, first, "dev1", 0);
+    find_function(m, 1);
 }
 
 void qvfio_machine_unplug(QVfioMachine *m)
 {
-    qpci_unplug_acpi_device_test(m->qts, "dev0", SLOT);
+    bool alone = m->pdev->devfn == QPCI_DEVFN(SLOT, 0);
+
+    qtest_qmp_device_del_send(m->qts, alone ? "dev0" : "dev1");
+    qtest_outl(m->qts, ACPI_PCIHP_EJECT, 1 << SLOT);
+    qtest_qmp_eventwait(m->qts, "DEVICE_DELETED");
+    if (!alone) {
+        qtest_qmp_eventwait(m->qts, "DEVICE_DELETED");
+    }
     forget_device(m);
 }
 

@@ -59,11 +59,12 @@ void qvfio_machine_start_kvm_iommu(QVfioMachine *m, const char *device,
 /**
  * qvfio_machine_start_pluggable:
  * @m: to be filled in
+ * @options: more options for QEMU, or ""
  *
  * Starts QEMU without the device, with a machine type that can plug and unplug
  * it without a guest.
  */
-void qvfio_machine_start_pluggable(QVfioMachine *m);
+void qvfio_machine_start_pluggable(QVfioMachine *m, const char *options);
 
 /**
  * qvfio_machine_plug:
@@ -75,10 +76,22 @@ void qvfio_machine_start_pluggable(QVfioMachine *m);
 void qvfio_machine_plug(QVfioMachine *m, const char *device);
 
 /**
+ * qvfio_machine_plug_second:
+ * @m: the machine, without a device
+ * @device: the host's device, as returned by qvfio_device()
+ * @first: another
+ *
+ * Adds @device as function 1 and @first as function 0 of the same slot, which
+ * are unplugged at once, @first first.  The machine's device is @device.
+ */
+void qvfio_machine_plug_second(QVfioMachine *m, const char *device,
+                               const char *first);
+
+/**
  * qvfio_machine_unplug:
  * @m: the machine, with a device that was plugged
  *
- * Returns when the device is gone from QEMU.
+ * Returns when the device, or both, are gone from QEMU.
  */
 void qvfio_machine_unplug(QVfioMachine *m);
 
