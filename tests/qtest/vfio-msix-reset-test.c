@@ -386,14 +386,15 @@ static void test_wiped(const void *restore)
 }
 
 /*
- * Firmware for a guest that has its CPU read device memory all the time: at the
- * page whose address is in memory at WHERE, if it is not 0.  It counts at COUNT.
+ * Firmware for a guest that has its CPU read device memory all the time: in the
+ * page whose address is in memory at WHERE, if it is not 0.  It counts at
+ * COUNT.
  *
- * The reads are those of VMRUN, which takes the page for a VMCB, finds none, and
- * returns.  They look for the memory region each time, without the BQL, and then
- * wait for it, as accesses under KVM do.  A plain load would go by the TLB of
- * TCG, which crashes by itself in QEMU 7.2 when the memory map changes at that
- * moment.
+ * The reads are those of VMRUN, which takes the page for a VMCB, finds none,
+ * and returns.  They look for the memory region each time, without the BQL, and
+ * then wait for that, as accesses under KVM do.  A plain load would go by the
+ * TLB of TCG, which in QEMU 7.2 crashes by itself when the memory map changes
+ * at that moment.
  */
 #define WHERE 0x1000
 #define COUNT 0x1004
@@ -475,7 +476,7 @@ static void await_reads(QVfioMachine *m)
  */
 static void unplug_while_reading(bool table)
 {
-    /* With many vectors, as VMRUN reads and writes here and there in the page */
+    /* With many vectors, as VMRUN reads here and there in the page */
     const int n = 2;
     g_autofree char *firmware = NULL;
     g_autofree char *options = NULL;
