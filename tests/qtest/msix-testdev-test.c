@@ -1395,7 +1395,7 @@ static void test_message_to_self(void)
     qmsix_testdev_fire(&vm.a, 0);
     assert_counters(&vm.a, 1, 0, 0, 0);
 
-    /* from the timer, where the memory API's re-entrancy guard does not apply */
+    /* from the timer, where the memory API does not guard against it */
     set_period(&vm.a, 0, 100);
     qmsix_testdev_ack(&vm.a, 0);
     set_run(&vm.a, true);

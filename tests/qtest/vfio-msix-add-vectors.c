@@ -50,9 +50,11 @@ static void usage(FILE *out)
 "                sees it, in microseconds); and with KVM, which listens to\n"
 "                vectors then, eventfds (of QEMU for each vector in use) and\n"
 "                mask_set_irqs (VFIO_DEVICE_SET_IRQS calls for a mask and an\n"
-"                unmask of one): both null without KVM, or without the library\n"
+"                unmask of one): both null without KVM, or without the\n"
+"                library\n"
 "\n"
-"Environment: QTEST_QEMU_BINARY, VFIO_MSIX_TEST_DEVICE, VFIO_MSIX_TEST_PRELOAD\n",
+"Environment: QTEST_QEMU_BINARY, VFIO_MSIX_TEST_DEVICE,\n"
+"VFIO_MSIX_TEST_PRELOAD\n",
           out);
 }
 
@@ -89,8 +91,8 @@ typedef struct AddVectors {
 } AddVectors;
 
 /*
- * Service the account until @count more have been delivered.  A vector that lost
- * one is stuck; returns false if all are.
+ * Service the account until @count more have been delivered.  A vector that
+ * lost one is stuck; returns false if all are.
  */
 static bool service_until(QMsixAccount *a, unsigned count)
 {

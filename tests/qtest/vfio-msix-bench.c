@@ -7,9 +7,9 @@
  *
  * Times are QEMU's own.  Its qtest log has the time of each command and of its
  * reply: the difference is the access, with all that QEMU does before the guest
- * goes on, and without the socket.  A write to a word of guest memory, the mark,
- * precedes what is to be timed, to find it in the log.  An access that does
- * nothing is timed in the same way.
+ * goes on, and without the socket.  A write to a word of guest memory, the
+ * mark, precedes what is to be timed, to find it in the log.  An access that
+ * does nothing is timed in the same way.
  *
  * Delivery is timed without qtest: guest memory is a file that is mapped here,
  * and so are the device's registers.
@@ -45,14 +45,14 @@ static void usage(FILE *out)
 "  --repeat R       do all of it R times (default: 1)\n"
 "  --latency COUNT  time so many interrupts, from the device to the guest's\n"
 "                   memory, and nothing else\n"
-"  --timeline       note when interrupts arrive while vectors are unmasked, and\n"
-"                   nothing else\n"
-"  --memory         look at QEMU's heap with one vector in use and with the most\n"
-"                   of the numbers, and nothing else\n"
+"  --timeline       note when interrupts arrive while vectors are unmasked,\n"
+"                   and nothing else\n"
+"  --memory         look at QEMU's heap with one vector in use and with the\n"
+"                   most of the numbers, and nothing else\n"
 "  --json FILE      write the figures there, see docs/performance.rst\n"
 "\n"
-"Environment: QTEST_QEMU_BINARY, VFIO_MSIX_TEST_DEVICE, VFIO_MSIX_TEST_PRELOAD\n"
-"(the library that --count or --memory needs)\n",
+"Environment: QTEST_QEMU_BINARY, VFIO_MSIX_TEST_DEVICE,\n"
+"VFIO_MSIX_TEST_PRELOAD (the library that --count or --memory needs)\n",
           out);
 }
 
@@ -474,7 +474,7 @@ static void measure(Bench *b, GString *out)
     qmsix_testdev_enable(b->d, true);
     b->eventfds = qvfio_machine_eventfds(&b->m);
     qmsix_testdev_enable(b->d, false);
-    /* Code is read from its file when it is first run, and the heap is extended. */
+    /* Code is read from its file when first run, and the heap is extended. */
     measure_size(b, g_array_index(b->sizes, unsigned, 0));
     b->warm = true;
     for (round = 0; round < b->repeat; round++) {
@@ -530,9 +530,9 @@ static uint64_t settled_heap(const char *path)
 }
 
 /*
- * Vectors are enabled together, as adding one works differently on each QEMU and
- * host.  MSI-X is enabled with the one vector before, so that the difference is
- * the other vectors.
+ * Vectors are enabled together, as adding one works differently on each QEMU
+ * and host.  MSI-X is enabled with the one vector before, so that the
+ * difference is the other vectors.
  */
 static void measure_memory(Bench *b, GString *out)
 {

@@ -11,8 +11,8 @@
  *   lost       never came, although all is quiet and the account has waited
  *              for QMSIX_ACCOUNT_LOST_S
  *
- * The counts are taken from the device's sequence numbers.  A vector that lost an
- * interrupt is stuck, as a queue would be, and counts once.
+ * The counts are taken from the device's sequence numbers.  A vector that lost
+ * an interrupt is stuck, as a queue would be, and counts once.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -52,7 +52,8 @@ void qmsix_account_free(QMsixAccount *a);
  * qmsix_account_start:
  * @a: the account
  *
- * Has the device raise interrupts periodically, and restarts the time for "late".
+ * Has the device raise interrupts periodically, and restarts the time for
+ * "late".
  */
 void qmsix_account_start(QMsixAccount *a);
 

@@ -41,8 +41,8 @@ bool qvfio_msix_is_dynamic(const char *device);
  * @device: as returned by qvfio_device()
  *
  * Returns: the number of MSI or MSI-X vectors that the host has allocated for
- * the device at this moment, from the folder msi_irqs in sysfs; -1 if the device
- * has none, as a mediated device
+ * the device at this moment, from the folder msi_irqs in sysfs; -1 if the
+ * device has none, as a mediated device
  */
 int qvfio_host_vectors(const char *device);
 
