@@ -160,7 +160,6 @@ static void use(unsigned int nr)
 static void begin(unsigned int nr)
 {
     Passing next = { .event = passing.event, .current = nr,
-                     .spent = passing.spent, .faulty = passing.faulty,
                      .quiet = passing.quiet, .steps = passing.steps };
 
     memcpy(next.open, passing.open, sizeof(next.open));
@@ -330,7 +329,6 @@ void glue_unplug(void)
     unsigned int nr;
 
     passing.quiet = true;
-    core = core_to_unplug();
     stop();
     vfio_msix_core_exit(core);
 
@@ -404,10 +402,6 @@ void event_do(Event event)
 {
     unsigned int nr = event.nr;
     ModelVector *v = &model.v[nr];
-
-    for (unsigned int i = 0; i < config->vectors; i++) {
-        passing.open[i] = model.enabled && !guest_masks(i);
-    }
 
     passing.event = event;
     switch (event.type) {

@@ -35,7 +35,7 @@ static bool is_same(unsigned int nr)
 }
 
 /* The device raises vector @nr in a gap, or had and could not say it */
-static void owe_for_gap(unsigned int nr)
+static void raise_in_gap(unsigned int nr)
 {
     ModelVector *v = &model.v[nr];
 
@@ -43,7 +43,7 @@ static void owe_for_gap(unsigned int nr)
         return;
     }
     if (v->in_gap) {
-        v->gap = GAP_OWED;
+        v->gap = GAP_ALWAYS;
     } else if (v->gap == GAP_NONE && is_same(nr)) {
         v->gap = GAP_IF_SAME;
     }
@@ -55,11 +55,11 @@ bool oracle_fire_matters(unsigned int nr)
     const ModelVector *v = &model.v[nr];
 
     if (model.host_on) {
-        return !v->owed || (v->trigger && !v->wiped ? v->irqfd || !v->count :
+        return !v->raised || (v->trigger && !v->wiped ? v->irqfd || !v->count :
                             !v->pending);
     }
     return config->replays && !passing.starting && !passing.ending &&
-           (v->in_gap ? v->gap != GAP_OWED : v->gap == GAP_NONE && is_same(nr));
+           (v->in_gap ? v->gap != GAP_ALWAYS : v->gap == GAP_NONE && is_same(nr));
 }
 
 void oracle_fire(unsigned int nr)
@@ -68,10 +68,10 @@ void oracle_fire(unsigned int nr)
 
     if (model.host_on) {
         /* One delivery pays for both, and two are right as well */
-        v->extra += v->owed || v->gap;
-        v->owed = 1;
+        v->extra += v->raised || v->gap;
+        v->raised = 1;
     } else {
-        owe_for_gap(nr);
+        raise_in_gap(nr);
     }
 }
 
@@ -86,8 +86,8 @@ void oracle_deliver(unsigned int nr, unsigned int message, const char *by)
     if (message != v->message) {
         fail("vector %u is delivered with another message, by %s", nr, by);
     }
-    if (v->owed || v->gap) {
-        v->owed = 0;
+    if (v->raised || v->gap) {
+        v->raised = 0;
         v->gap = GAP_NONE;
     } else if (v->extra) {
         v->extra--;
@@ -104,7 +104,7 @@ void oracle_deliver(unsigned int nr, unsigned int message, const char *by)
 
 static void forget(ModelVector *v, bool pending)
 {
-    v->owed = pending; /* that is the device's to deliver some time */
+    v->raised = pending; /* that is the device's to deliver some time */
     v->gap = GAP_NONE;
     v->extra = 0;
     v->may_replay = 0;
@@ -144,11 +144,11 @@ void oracle_off(bool gap, bool forgetful)
          * A device may forget a bit that was set after QEMU has read its PBA,
          * if it could.  A core that does not read it has no such excuse.
          */
-        if (v->owed && v->pending && !pending && !v->count &&
+        if (v->raised && v->pending && !pending && !v->count &&
             !qemu_pending(nr) &&
             (!config->replays || (passing.pba_read && !(passing.pba_bits & 1 << nr)))) {
-            v->owed = 0;
-            owe_for_gap(nr);
+            v->raised = 0;
+            raise_in_gap(nr);
         }
         /* Both QEMU and the device may have the bit from now on */
         v->extra += config->replays && pending;
@@ -185,8 +185,8 @@ void oracle_wiped(bool told)
         ModelVector *v = &model.v[nr];
 
         /* What has left the device comes; what has not is forgotten */
-        v->extra += v->owed || v->gap;
-        v->owed = 0;
+        v->extra += v->raised || v->gap;
+        v->raised = 0;
         v->gap = GAP_NONE;
         v->reset |= told;
         v->wiped_silently = !told;
@@ -239,7 +239,7 @@ static void forget_the_past(unsigned int nr)
     /* So many deliveries can come that have left the device or will leave it */
     left = (v->count && !v->irqfd) + v->pending + qemu_pending(nr) +
            (!model.host_on || !v->trigger);
-    left -= left && (v->owed || v->gap);
+    left -= left && (v->raised || v->gap);
     v->extra = MIN(v->extra, left);
 }
 
@@ -267,7 +267,7 @@ void oracle_unmask_end(unsigned int nr)
     passing.open[nr] = true;
     v->extra += v->may_replay;
     v->may_replay = 0;
-    v->gap = v->gap ? GAP_OWED : GAP_NONE;
+    v->gap = v->gap ? GAP_ALWAYS : GAP_NONE;
     v->reset = 0;
     if (v->rewritten && is_same(nr)) {
         v->wiped_silently = 0;
@@ -322,10 +322,10 @@ void oracle_check_pba(uint8_t bits)
         if (v->count && !model.shown) {
             continue;
         }
-        if (v->owed && !bit && guest_masks(nr)) {
+        if (v->raised && !bit && guest_masks(nr)) {
             fail("vector %u was raised while masked, and its bit is 0", nr);
         }
-        if (!v->owed && !v->gap && !v->extra && bit) {
+        if (!v->raised && !v->gap && !v->extra && bit) {
             fail("vector %u was not raised, and its bit is 1", nr);
         }
     }
@@ -434,7 +434,7 @@ void oracle_check_settled(void)
             (v->wiped && (v->reset || v->wiped_silently))) {
             continue; /* a vector without a trigger was reported */
         }
-        if (v->owed || v->gap == GAP_OWED) {
+        if (v->raised || v->gap == GAP_ALWAYS) {
             fail("vector %u was raised and is lost", nr);
         }
     }
