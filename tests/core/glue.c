@@ -186,6 +186,15 @@ static void mask(unsigned int nr)
     oracle_mask_end(nr);
 }
 
+/* Whether the function mask is all that masks a vector from @nr on */
+static bool is_last(unsigned int nr)
+{
+    while (nr < config->vectors && model.v[nr].mask) {
+        nr++;
+    }
+    return nr == config->vectors;
+}
+
 static void set_fmask(bool fmask)
 {
     unsigned int nr;
@@ -194,6 +203,10 @@ static void set_fmask(bool fmask)
     for (nr = 0; model.enabled && nr < config->vectors; nr++) {
         if (model.v[nr].mask) {
             continue;
+        }
+        if (is_last(nr + 1)) {
+            /* From here on it is as if only this one had been masked */
+            passing.event = (Event) { fmask ? EV_MASK : EV_UNMASK, nr };
         }
         if (fmask) {
             mask(nr);

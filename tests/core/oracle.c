@@ -28,6 +28,12 @@ static bool qemu_pending(unsigned int nr)
     return core->pba[nr / 8] & 1 << nr % 8;
 }
 
+/* The eventfd is signalled, and that has not been delivered */
+static bool on_its_way(const ModelVector *v)
+{
+    return v->count && !v->irqfd;
+}
+
 /* The guest has it as it was at the last unmask */
 static bool is_same(unsigned int nr)
 {
@@ -43,9 +49,9 @@ static void raise_in_gap(unsigned int nr)
         return;
     }
     if (v->in_gap) {
-        v->gap = GAP_ALWAYS;
-    } else if (v->gap == GAP_NONE && is_same(nr)) {
-        v->gap = GAP_IF_SAME;
+        v->raised = 1;
+    } else if (is_same(nr)) {
+        v->gap = 1;
     }
 }
 
@@ -59,7 +65,7 @@ bool oracle_fire_matters(unsigned int nr)
                             !v->pending);
     }
     return config->replays && !passing.starting && !passing.ending &&
-           (v->in_gap ? v->gap != GAP_ALWAYS : v->gap == GAP_NONE && is_same(nr));
+           (v->in_gap ? !v->raised : !v->gap && is_same(nr));
 }
 
 void oracle_fire(unsigned int nr)
@@ -88,7 +94,7 @@ void oracle_deliver(unsigned int nr, unsigned int message, const char *by)
     }
     if (v->raised || v->gap) {
         v->raised = 0;
-        v->gap = GAP_NONE;
+        v->gap = 0;
     } else if (v->extra) {
         v->extra--;
     } else if (v->may_replay && is_same(nr)) {
@@ -105,7 +111,7 @@ void oracle_deliver(unsigned int nr, unsigned int message, const char *by)
 static void forget(ModelVector *v, bool pending)
 {
     v->raised = pending; /* that is the device's to deliver some time */
-    v->gap = GAP_NONE;
+    v->gap = 0;
     v->extra = 0;
     v->may_replay = 0;
     v->in_gap = 0;
@@ -144,7 +150,7 @@ void oracle_off(bool gap, bool forgetful)
          * A device may forget a bit that was set after QEMU has read its PBA,
          * if it could.  A core that does not read it has no such excuse.
          */
-        if (v->raised && v->pending && !pending && !v->count &&
+        if (v->raised && v->pending && !pending && !on_its_way(v) &&
             !qemu_pending(nr) &&
             (!config->replays || (passing.pba_read && !(passing.pba_bits & 1 << nr)))) {
             v->raised = 0;
@@ -171,8 +177,8 @@ void oracle_on(void)
 /* The guest has given it another message: it may come, and need not */
 static void excuse_gap(ModelVector *v)
 {
-    if (v->gap == GAP_IF_SAME) {
-        v->gap = GAP_NONE;
+    if (v->gap) {
+        v->gap = 0;
         v->extra++;
     }
 }
@@ -187,7 +193,7 @@ void oracle_wiped(bool told)
         /* What has left the device comes; what has not is forgotten */
         v->extra += v->raised || v->gap;
         v->raised = 0;
-        v->gap = GAP_NONE;
+        v->gap = 0;
         v->reset |= told;
         v->wiped_silently = !told;
         v->rewritten = 0;
@@ -237,10 +243,11 @@ static void forget_the_past(unsigned int nr)
         v->rewritten = 0;
     }
     /* So many deliveries can come that have left the device or will leave it */
-    left = (v->count && !v->irqfd) + v->pending + qemu_pending(nr) +
-           (!model.host_on || !v->trigger);
+    left = on_its_way(v) + v->pending + qemu_pending(nr) +
+           (core->vectors[nr].replay != VFIO_MSIX_REPLAY_NONE);
     left -= left && (v->raised || v->gap);
     v->extra = MIN(v->extra, left);
+    v->may_replay &= core->vectors[nr].replay == VFIO_MSIX_REPLAY_IF_SAME;
 }
 
 void oracle_unmask_begin(unsigned int nr)
@@ -267,7 +274,8 @@ void oracle_unmask_end(unsigned int nr)
     passing.open[nr] = true;
     v->extra += v->may_replay;
     v->may_replay = 0;
-    v->gap = v->gap ? GAP_ALWAYS : GAP_NONE;
+    v->raised |= v->gap;
+    v->gap = 0;
     v->reset = 0;
     if (v->rewritten && is_same(nr)) {
         v->wiped_silently = 0;
@@ -434,7 +442,7 @@ void oracle_check_settled(void)
             (v->wiped && (v->reset || v->wiped_silently))) {
             continue; /* a vector without a trigger was reported */
         }
-        if (v->raised || v->gap == GAP_ALWAYS) {
+        if (v->raised) {
             fail("vector %u was raised and is lost", nr);
         }
     }

@@ -29,13 +29,6 @@ typedef struct Config {
     bool thorough; /* see do_event() and between() */
 } Config;
 
-/* What the device has raised in a gap, when MSI-X was off on the host */
-enum {
-    GAP_NONE,
-    GAP_IF_SAME, /* counts if the vector is unmasked with the same message */
-    GAP_ALWAYS,
-};
-
 #define EXTRA_MAX 15
 
 /* All of one vector, without a bit that is not used: see state.c */
@@ -57,7 +50,7 @@ typedef struct ModelVector {
     uint64_t committed:2; /* the same, as KVM has it */
     /* oracle */
     uint64_t raised:1;    /* and not delivered since */
-    uint64_t gap:2;       /* the same, by a device that could not say it */
+    uint64_t gap:1;       /* the same, but see raise_in_gap() */
     uint64_t extra:4;     /* deliveries that are right with nothing raised */
     uint64_t may_replay:1; /* the same, if its message stays what it was */
     uint64_t in_gap:1;    /* unmasked at some time in the gap that is now */
@@ -67,7 +60,7 @@ typedef struct ModelVector {
     uint64_t wiped_silently:1; /* wiped, and nothing shows it yet */
     uint64_t rewritten:1; /* since it was wiped and not unmasked since */
     uint64_t no_kvm:1;    /* KVM has refused it since the unmask */
-    uint64_t unused:31;
+    uint64_t unused:32;
 } ModelVector;
 
 typedef struct Model {
