@@ -265,8 +265,9 @@ static void take_signal(unsigned int nr)
     model.v[nr].count = 0;
     if (vfio_msix_core_interrupt(core, nr)) {
         send(nr);
+    } else {
+        run();
     }
-    run();
 }
 
 static bool qemu_listens(unsigned int nr)
@@ -280,8 +281,10 @@ uint8_t glue_read_pba(void)
     unsigned int nr;
 
     for (nr = 0; model.shown && nr < config->vectors; nr++) {
-        if (core->entries && guest_masks(nr) && qemu_listens(nr) &&
-            model.v[nr].count) {
+        VFIOMSIXState state = core->vectors[nr].state;
+
+        if ((state == VFIO_MSIX_DIRECT || state == VFIO_MSIX_FAILED) &&
+            core->vectors[nr].masked && model.v[nr].count) {
             take_signal(nr);
         }
     }
@@ -293,7 +296,6 @@ static void write_message(unsigned int nr, unsigned int message)
     oracle_message(nr, message);
     model.v[nr].message = message;
     vfio_msix_core_message(core, nr, message, message);
-    run();
 }
 
 static void timer(void)
@@ -308,7 +310,6 @@ static void reset(void)
     device_wipe();
     oracle_wiped(true);
     vfio_msix_core_reset(core);
-    run();
 }
 
 /* All that is on its way comes, and the timer if it is due */
