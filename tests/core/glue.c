@@ -255,9 +255,16 @@ static void disable(void)
 /* QEMU's handler of a vector's eventfd */
 static void take_signal(unsigned int nr)
 {
+    bool waits = core->vectors[nr].state == VFIO_MSIX_WAITING;
+
     passing.current = nr;
+    passing.flushing = waits;
     if (vfio_msix_core_signalled(core, nr)) {
         run();
+    }
+    passing.flushing = false;
+    if (waits) {
+        oracle_signal_end(nr);
         if (core->vectors[nr].state == VFIO_MSIX_IRQFD) {
             return;
         }

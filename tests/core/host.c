@@ -255,11 +255,10 @@ static int answer_update_route(unsigned int nr)
         kvm_release(nr);
         return REFUSED;
     }
-    if (v->written == v->message && v->committed == v->message) {
-        return 0;
-    }
+    /* QEMU counts the changes of all routes of a device, not of each */
+    model.uncommitted |= v->written != v->message;
     v->written = v->message;
-    return 1;
+    return model.uncommitted;
 }
 
 static void commit(void)
@@ -273,7 +272,7 @@ static void commit(void)
     }
 }
 
-/* The guest's IOMMU has changed, whose listener enters all messages anew */
+/* The guest's IOMMU has changed: KVM's code enters all messages anew */
 void kvm_invalidate(void)
 {
     unsigned int nr;
@@ -405,7 +404,9 @@ static int answer(VFIOMSIXStep *step)
     case VFIO_MSIX_UPDATE_ROUTE:
         return answer_update_route(step->nr);
     case VFIO_MSIX_COMMIT:
+        oracle_commit();
         commit();
+        model.uncommitted = 0;
         model.timer = 1;
         return 0;
     case VFIO_MSIX_ASSIGN:

@@ -258,7 +258,7 @@ void oracle_unmask_begin(unsigned int nr)
     passing.had[nr] = model.host_on &&
                       (!config->noresize || nr < model.allocated);
     passing.routed[nr] = v->written == v->message &&
-                         v->committed == v->message;
+                         v->committed == v->message && !model.uncommitted;
     v->no_kvm = 0;
     if (!is_same(nr)) {
         v->may_replay = 0;
@@ -292,13 +292,12 @@ void oracle_unmask_end(unsigned int nr)
         fail("MSI-X was disabled %u times for vector %u%s", passing.resizes, nr,
              passing.had[nr] ? ", which the host had" : "");
     }
-    if (!passing.fault) {
-        if (!v->trigger) {
-            fail("vector %u has no trigger after an unmask without fault", nr);
-        }
-        if (config->kvm && passing.routed[nr] && !v->irqfd) {
-            fail("vector %u is not KVM's, and its route was right", nr);
-        }
+    if (!passing.fault && !v->trigger) {
+        fail("vector %u has no trigger, and nothing has failed", nr);
+    }
+    if (config->kvm && passing.routed[nr] && v->trigger && !v->no_kvm &&
+        !v->irqfd) {
+        fail("vector %u is not KVM's, and its route was right", nr);
     }
 }
 
@@ -310,6 +309,25 @@ void oracle_mask_end(unsigned int nr)
     }
     if (passing.resizes) {
         fail("MSI-X was disabled for a mask of vector %u", nr);
+    }
+}
+
+/*
+ * KVM
+ */
+
+void oracle_commit(void)
+{
+    if (model.timer && !passing.flushing) {
+        fail("routes are committed twice within the time of a batch");
+    }
+}
+
+/* Vector @nr waited for a commit and has been signalled. */
+void oracle_signal_end(unsigned int nr)
+{
+    if (!model.v[nr].no_kvm && !model.v[nr].irqfd) {
+        fail("vector %u was signalled, and KVM does not get it", nr);
     }
 }
 

@@ -72,6 +72,7 @@ typedef struct Model {
     uint8_t parked;    /* INTx is with the host's driver */
     uint8_t shown;     /* the guest sees QEMU's PBA */
     uint8_t timer;     /* routes were committed: the timer is due some time */
+    uint8_t uncommitted; /* routes were changed since */
 } Model;
 
 /* What can happen.  Each is one step of a sequence that is explored. */
@@ -99,7 +100,8 @@ typedef struct Passing {
     bool unmasking[VECTORS_MAX]; /* deliveries are right from now on */
     bool touched[VECTORS_MAX];   /* by the step before: it can fire */
     bool had[VECTORS_MAX];       /* at its unmask: the host need not resize */
-    bool routed[VECTORS_MAX];    /* at its unmask: KVM has its message */
+    bool routed[VECTORS_MAX];    /* at its unmask: no commit is needed */
+    bool flushing;     /* a vector was signalled that waits for a commit */
     bool fault;        /* there was an answer that is no success */
     bool fired;
     bool pba_read;     /* the device's, by the core */
@@ -168,6 +170,8 @@ void oracle_message(unsigned int nr, unsigned int message);
 void oracle_unmask_begin(unsigned int nr);
 void oracle_unmask_end(unsigned int nr);
 void oracle_mask_end(unsigned int nr);
+void oracle_commit(void);
+void oracle_signal_end(unsigned int nr);
 void oracle_check_pba(uint8_t bits);
 void oracle_check_between(void);
 void oracle_check_rest(void);
