@@ -89,6 +89,8 @@ static void run(void)
     VFIOMSIXStep step = { 0 };
 
     memset(passing.touched, 0, sizeof(passing.touched));
+    passing.asked = config->vectors + 1;
+    oracle_check_first();
     while (vfio_msix_core_next(core, &step)) {
         int ret;
 
@@ -104,6 +106,7 @@ static void run(void)
             say("    answer: %d", ret);
         }
         vfio_msix_core_answer(core, &step, ret);
+        oracle_check_first();
     }
     oracle_check_between();
 }

@@ -153,6 +153,7 @@ static int answer_enable(unsigned int count, bool triggers)
         fail("MSI-X is to be enabled with %u vectors", count);
     }
 
+    passing.asked = MIN(passing.asked, count);
     ret = choose_answer(count);
     if (ret) {
         for (nr = 0; nr < config->vectors; nr++) {
@@ -392,6 +393,9 @@ static int answer(VFIOMSIXStep *step)
     case VFIO_MSIX_PARK:
         if (model.host_on) {
             fail("INTx is to be parked while MSI-X is enabled");
+        }
+        if (passing.asked > 1) {
+            fail("MSI-X is given up, and was not tried with one vector");
         }
         model.parked = 1;
         return 0;

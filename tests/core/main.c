@@ -25,7 +25,7 @@ static const Config hosts[] = {
 };
 
 static const unsigned int depths[VECTORS_MAX + 1] = {
-    [1] = 16, [2] = 12, [3] = 8,
+    [1] = 60, [2] = 12, [3] = 8,
 };
 
 typedef struct Options {

@@ -106,6 +106,7 @@ typedef struct Passing {
     bool fired;
     bool pba_read;     /* the device's, by the core */
     uint8_t pba_bits;  /* what it was */
+    uint8_t asked;     /* the least number that MSI-X was tried with */
     uint8_t resizes;   /* since the guest's last mask or unmask */
     /* All above says, with the state, how the event goes on */
     bool quiet;        /* of a check: all goes well, nothing interferes */
@@ -173,6 +174,7 @@ void oracle_mask_end(unsigned int nr);
 void oracle_commit(void);
 void oracle_signal_end(unsigned int nr);
 void oracle_check_pba(uint8_t bits);
+void oracle_check_first(void);
 void oracle_check_between(void);
 void oracle_check_rest(void);
 void oracle_check_settled(void);
