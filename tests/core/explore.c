@@ -133,7 +133,7 @@ static unsigned int search_all(Search *search, bool *fine)
     return depth;
 }
 
-bool explore(const Config *c)
+bool explore(const Config *c, unsigned int test)
 {
     Search search = { .nodes = g_array_new(false, false, sizeof(Node)),
                       .next = g_byte_array_new() };
@@ -149,11 +149,13 @@ bool explore(const Config *c)
     run_exit();
     clock_gettime(CLOCK_MONOTONIC, &stop);
 
-    printf("# %s, %u vectors: %zu states, %llu transitions, %s %u events, "
-           "%.1f s\n", config->name, config->vectors, search.seen.count,
-           search.transitions, !fine ? "failed after" :
-           search.next->len ? "all of up to" : "closed after", depth,
+    printf("%sok %u - %s, %u vectors: %zu states, %llu transitions, %s %u "
+           "events, %.1f s\n", fine ? "" : "not ", test, config->name,
+           config->vectors, search.seen.count, search.transitions,
+           !fine ? "failed after" : search.next->len ? "all of up to" :
+           "closed after", depth,
            stop.tv_sec - begin.tv_sec + (stop.tv_nsec - begin.tv_nsec) / 1e9);
+    fflush(stdout);
     seen_free(&search.seen);
     g_array_free(search.nodes, true);
     g_byte_array_free(search.next, true);

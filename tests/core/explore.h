@@ -21,10 +21,11 @@ typedef struct Node {
 } Node;
 
 /*
- * Visit all states of a host of kind @c and print the figures, or the shortest
- * sequence that fails.  Returns whether there is none.
+ * Visit all states of a host of kind @c, and print the shortest sequence that
+ * fails, if there is one, and the figures, as a line of TAP for the test of
+ * number @test.  Returns whether nothing fails.
  */
-bool explore(const Config *c);
+bool explore(const Config *c, unsigned int test);
 
 /* tell.c */
 

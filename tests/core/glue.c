@@ -89,7 +89,7 @@ static void run(void)
     VFIOMSIXStep step = { 0 };
 
     memset(passing.touched, 0, sizeof(passing.touched));
-    passing.asked = config->vectors + 1;
+    passing.tried_one = false;
     oracle_check_first();
     while (vfio_msix_core_next(core, &step)) {
         int ret;

@@ -153,7 +153,7 @@ static int answer_enable(unsigned int count, bool triggers)
         fail("MSI-X is to be enabled with %u vectors", count);
     }
 
-    passing.asked = MIN(passing.asked, count);
+    passing.tried_one |= count == 1;
     ret = choose_answer(count);
     if (ret) {
         for (nr = 0; nr < config->vectors; nr++) {
@@ -222,6 +222,8 @@ static void disable(void)
     model.allocated = 0;
     if (was_on || passing.ending) {
         oracle_off(!passing.ending && !passing.starting, forgetful);
+        passing.pba_read = false;
+        passing.pba_bits = 0;
     }
     for (nr = 0; nr < config->vectors; nr++) {
         remove_trigger(nr);
@@ -394,7 +396,7 @@ static int answer(VFIOMSIXStep *step)
         if (model.host_on) {
             fail("INTx is to be parked while MSI-X is enabled");
         }
-        if (passing.asked > 1) {
+        if (!passing.tried_one) {
             fail("MSI-X is given up, and was not tried with one vector");
         }
         model.parked = 1;

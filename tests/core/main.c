@@ -123,19 +123,6 @@ static Options parse(int argc, char **argv)
     return options;
 }
 
-static bool explore_host(const Options *options, Config c, unsigned int test)
-{
-    bool fine;
-
-    c.thorough = options->thorough;
-    c.depth = options->depth ? options->depth : depths[c.vectors];
-    fine = options->replay ? tell_replay(&c, options->replay) : explore(&c);
-    printf("%sok %u - %s, %u vectors\n", fine ? "" : "not ", test, c.name,
-           c.vectors);
-    fflush(stdout);
-    return fine;
-}
-
 int main(int argc, char **argv)
 {
     Options options = parse(argc, argv);
@@ -152,7 +139,13 @@ int main(int argc, char **argv)
             Config c = hosts[i];
 
             c.vectors = vectors;
-            fine &= explore_host(&options, c, ++tests);
+            c.depth = options.depth ? options.depth : depths[vectors];
+            c.thorough = options.thorough;
+            if (options.replay) {
+                return tell_replay(&c, options.replay) ? EXIT_SUCCESS :
+                       EXIT_FAILURE;
+            }
+            fine &= explore(&c, ++tests);
         }
     }
     if (!tests) {

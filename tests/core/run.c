@@ -131,6 +131,7 @@ void explore_between(void)
     Passing kept = passing;
     size_t size;
 
+    state_forget_scratch();
     if (passing.steps == unplug_only) {
         say("    the device is unplugged");
         unplug();

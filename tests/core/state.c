@@ -194,23 +194,27 @@ static void rename_messages(unsigned int nr)
  * What the core has left over, and sets anew before it looks at it.  That it
  * does is seen with --thorough, which goes without this.
  */
-static void forget_scratch(void)
+void state_forget_scratch(void)
 {
-    unsigned int nr;
+    if (config->thorough) {
+        return;
+    }
 
-    core->count = 0;
-    core->need = 0;
-    core->fallback = 0;
-    core->cause = 0;
-    core->saved[0] = 0;
-    for (nr = 0; nr < config->vectors; nr++) {
-        VFIOMSIXVector *vector = &core->vectors[nr];
-
-        if (core->phase == VFIO_MSIX_OFF) {
-            *vector = (VFIOMSIXVector) { .masked = true };
-        } else if (!vfio_msix_core_has_trigger(core, nr)) {
-            vector->stale = false;
-        }
+    switch (core->phase) {
+    case VFIO_MSIX_OFF:
+    case VFIO_MSIX_ON:
+    case VFIO_MSIX_HOST_OFF:
+    case VFIO_MSIX_STOPPING:
+        core->count = 0;
+        core->need = 0;
+        core->fallback = 0;
+        core->cause = 0;
+        break;
+    default:
+        break;
+    }
+    if (core->phase != VFIO_MSIX_SAVING && core->phase != VFIO_MSIX_DISABLING) {
+        core->saved[0] = 0;
     }
 }
 
@@ -218,11 +222,19 @@ void state_normalize(void)
 {
     unsigned int nr;
 
+    state_forget_scratch();
     for (nr = 0; nr < config->vectors; nr++) {
+        VFIOMSIXVector *vector = &core->vectors[nr];
+
         rename_messages(nr);
-    }
-    if (!config->thorough) {
-        forget_scratch();
+        if (config->thorough) {
+            continue;
+        }
+        if (core->phase == VFIO_MSIX_OFF) {
+            *vector = (VFIOMSIXVector) { .masked = true };
+        } else if (!vfio_msix_core_has_trigger(core, nr)) {
+            vector->stale = false;
+        }
     }
 }
 

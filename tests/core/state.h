@@ -20,8 +20,10 @@ void state_exit(VFIOMSIXCore *c);
 /* Both return the number of bytes, which is the same for all states. */
 size_t state_save(uint8_t *state);
 size_t state_load(const uint8_t *state);
-/* Make states the same whose difference has no meaning. */
+/* Make states the same whose difference has no meaning, after an event. */
 void state_normalize(void);
+/* The part of it that can be done between two steps */
+void state_forget_scratch(void);
 /* The hash of what matters to an unplug: what there is, not how it came. */
 uint64_t state_hash_to_unplug(void);
 

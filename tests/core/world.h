@@ -104,9 +104,9 @@ typedef struct Passing {
     bool flushing;     /* a vector was signalled that waits for a commit */
     bool fault;        /* there was an answer that is no success */
     bool fired;
-    bool pba_read;     /* the device's, by the core */
+    bool tried_one;    /* to enable MSI-X with one vector */
+    bool pba_read;     /* the device's, by the core, before a resize */
     uint8_t pba_bits;  /* what it was */
-    uint8_t asked;     /* the least number that MSI-X was tried with */
     uint8_t resizes;   /* since the guest's last mask or unmask */
     /* All above says, with the state, how the event goes on */
     bool quiet;        /* of a check: all goes well, nothing interferes */
