@@ -66,7 +66,10 @@ static uint64_t vfio_msix_pba_read(void *opaque, hwaddr addr, unsigned size)
     uint64_t bits;
 
     for (nr = addr * 8; nr < end; nr++) {
-        if (core->vectors[nr].state == VFIO_MSIX_DIRECT &&
+        VFIOMSIXState state = core->vectors[nr].state;
+
+        /* One that has failed may have a replay in its eventfd */
+        if ((state == VFIO_MSIX_DIRECT || state == VFIO_MSIX_FAILED) &&
             core->vectors[nr].masked) {
             vfio_msi_interrupt(&vdev->msi_vectors[nr]);
         }

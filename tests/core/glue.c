@@ -89,6 +89,8 @@ static void run(void)
     VFIOMSIXStep step = { 0 };
 
     memset(passing.touched, 0, sizeof(passing.touched));
+    passing.tried_one = false;
+    oracle_check_first();
     while (vfio_msix_core_next(core, &step)) {
         int ret;
 
@@ -104,6 +106,7 @@ static void run(void)
             say("    answer: %d", ret);
         }
         vfio_msix_core_answer(core, &step, ret);
+        oracle_check_first();
     }
     oracle_check_between();
 }
@@ -160,7 +163,6 @@ static void use(unsigned int nr)
 static void begin(unsigned int nr)
 {
     Passing next = { .event = passing.event, .current = nr,
-                     .spent = passing.spent, .faulty = passing.faulty,
                      .quiet = passing.quiet, .steps = passing.steps };
 
     memcpy(next.open, passing.open, sizeof(next.open));
@@ -187,6 +189,15 @@ static void mask(unsigned int nr)
     oracle_mask_end(nr);
 }
 
+/* Whether the function mask is all that masks a vector from @nr on */
+static bool is_last(unsigned int nr)
+{
+    while (nr < config->vectors && model.v[nr].mask) {
+        nr++;
+    }
+    return nr == config->vectors;
+}
+
 static void set_fmask(bool fmask)
 {
     unsigned int nr;
@@ -195,6 +206,10 @@ static void set_fmask(bool fmask)
     for (nr = 0; model.enabled && nr < config->vectors; nr++) {
         if (model.v[nr].mask) {
             continue;
+        }
+        if (is_last(nr + 1)) {
+            /* From here on it is as if only this one had been masked */
+            passing.event = (Event) { fmask ? EV_MASK : EV_UNMASK, nr };
         }
         if (fmask) {
             mask(nr);
@@ -243,9 +258,16 @@ static void disable(void)
 /* QEMU's handler of a vector's eventfd */
 static void take_signal(unsigned int nr)
 {
+    bool waits = core->vectors[nr].state == VFIO_MSIX_WAITING;
+
     passing.current = nr;
+    passing.flushing = waits;
     if (vfio_msix_core_signalled(core, nr)) {
         run();
+    }
+    passing.flushing = false;
+    if (waits) {
+        oracle_signal_end(nr);
         if (core->vectors[nr].state == VFIO_MSIX_IRQFD) {
             return;
         }
@@ -253,8 +275,9 @@ static void take_signal(unsigned int nr)
     model.v[nr].count = 0;
     if (vfio_msix_core_interrupt(core, nr)) {
         send(nr);
+    } else {
+        run();
     }
-    run();
 }
 
 static bool qemu_listens(unsigned int nr)
@@ -268,8 +291,10 @@ uint8_t glue_read_pba(void)
     unsigned int nr;
 
     for (nr = 0; model.shown && nr < config->vectors; nr++) {
-        if (core->entries && guest_masks(nr) && qemu_listens(nr) &&
-            model.v[nr].count) {
+        VFIOMSIXState state = core->vectors[nr].state;
+
+        if ((state == VFIO_MSIX_DIRECT || state == VFIO_MSIX_FAILED) &&
+            core->vectors[nr].masked && model.v[nr].count) {
             take_signal(nr);
         }
     }
@@ -281,7 +306,6 @@ static void write_message(unsigned int nr, unsigned int message)
     oracle_message(nr, message);
     model.v[nr].message = message;
     vfio_msix_core_message(core, nr, message, message);
-    run();
 }
 
 static void timer(void)
@@ -296,7 +320,6 @@ static void reset(void)
     device_wipe();
     oracle_wiped(true);
     vfio_msix_core_reset(core);
-    run();
 }
 
 /* All that is on its way comes, and the timer if it is due */
@@ -330,7 +353,6 @@ void glue_unplug(void)
     unsigned int nr;
 
     passing.quiet = true;
-    core = core_to_unplug();
     stop();
     vfio_msix_core_exit(core);
 
@@ -404,10 +426,6 @@ void event_do(Event event)
 {
     unsigned int nr = event.nr;
     ModelVector *v = &model.v[nr];
-
-    for (unsigned int i = 0; i < config->vectors; i++) {
-        passing.open[i] = model.enabled && !guest_masks(i);
-    }
 
     passing.event = event;
     switch (event.type) {

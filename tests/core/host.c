@@ -153,6 +153,7 @@ static int answer_enable(unsigned int count, bool triggers)
         fail("MSI-X is to be enabled with %u vectors", count);
     }
 
+    passing.tried_one |= count == 1;
     ret = choose_answer(count);
     if (ret) {
         for (nr = 0; nr < config->vectors; nr++) {
@@ -221,6 +222,8 @@ static void disable(void)
     model.allocated = 0;
     if (was_on || passing.ending) {
         oracle_off(!passing.ending && !passing.starting, forgetful);
+        passing.pba_read = false;
+        passing.pba_bits = 0;
     }
     for (nr = 0; nr < config->vectors; nr++) {
         remove_trigger(nr);
@@ -255,11 +258,10 @@ static int answer_update_route(unsigned int nr)
         kvm_release(nr);
         return REFUSED;
     }
-    if (v->written == v->message && v->committed == v->message) {
-        return 0;
-    }
+    /* QEMU counts the changes of all routes of a device, not of each */
+    model.uncommitted |= v->written != v->message;
     v->written = v->message;
-    return 1;
+    return model.uncommitted;
 }
 
 static void commit(void)
@@ -273,7 +275,7 @@ static void commit(void)
     }
 }
 
-/* The guest's IOMMU has changed, whose listener enters all messages anew */
+/* The guest's IOMMU has changed: KVM's code enters all messages anew */
 void kvm_invalidate(void)
 {
     unsigned int nr;
@@ -394,6 +396,9 @@ static int answer(VFIOMSIXStep *step)
         if (model.host_on) {
             fail("INTx is to be parked while MSI-X is enabled");
         }
+        if (!passing.tried_one) {
+            fail("MSI-X is given up, and was not tried with one vector");
+        }
         model.parked = 1;
         return 0;
     case VFIO_MSIX_READ_PBA:
@@ -405,7 +410,9 @@ static int answer(VFIOMSIXStep *step)
     case VFIO_MSIX_UPDATE_ROUTE:
         return answer_update_route(step->nr);
     case VFIO_MSIX_COMMIT:
+        oracle_commit();
         commit();
+        model.uncommitted = 0;
         model.timer = 1;
         return 0;
     case VFIO_MSIX_ASSIGN:

@@ -28,6 +28,12 @@ static bool qemu_pending(unsigned int nr)
     return core->pba[nr / 8] & 1 << nr % 8;
 }
 
+/* The eventfd is signalled, and that has not been delivered */
+static bool on_its_way(const ModelVector *v)
+{
+    return v->count && !v->irqfd;
+}
+
 /* The guest has it as it was at the last unmask */
 static bool is_same(unsigned int nr)
 {
@@ -35,7 +41,7 @@ static bool is_same(unsigned int nr)
 }
 
 /* The device raises vector @nr in a gap, or had and could not say it */
-static void owe_for_gap(unsigned int nr)
+static void raise_in_gap(unsigned int nr)
 {
     ModelVector *v = &model.v[nr];
 
@@ -43,9 +49,9 @@ static void owe_for_gap(unsigned int nr)
         return;
     }
     if (v->in_gap) {
-        v->gap = GAP_OWED;
-    } else if (v->gap == GAP_NONE && is_same(nr)) {
-        v->gap = GAP_IF_SAME;
+        v->raised = 1;
+    } else if (is_same(nr)) {
+        v->gap = 1;
     }
 }
 
@@ -55,11 +61,11 @@ bool oracle_fire_matters(unsigned int nr)
     const ModelVector *v = &model.v[nr];
 
     if (model.host_on) {
-        return !v->owed || (v->trigger && !v->wiped ? v->irqfd || !v->count :
+        return !v->raised || (v->trigger && !v->wiped ? v->irqfd || !v->count :
                             !v->pending);
     }
     return config->replays && !passing.starting && !passing.ending &&
-           (v->in_gap ? v->gap != GAP_OWED : v->gap == GAP_NONE && is_same(nr));
+           (v->in_gap ? !v->raised : !v->gap && is_same(nr));
 }
 
 void oracle_fire(unsigned int nr)
@@ -68,10 +74,10 @@ void oracle_fire(unsigned int nr)
 
     if (model.host_on) {
         /* One delivery pays for both, and two are right as well */
-        v->extra += v->owed || v->gap;
-        v->owed = 1;
+        v->extra += v->raised || v->gap;
+        v->raised = 1;
     } else {
-        owe_for_gap(nr);
+        raise_in_gap(nr);
     }
 }
 
@@ -86,9 +92,9 @@ void oracle_deliver(unsigned int nr, unsigned int message, const char *by)
     if (message != v->message) {
         fail("vector %u is delivered with another message, by %s", nr, by);
     }
-    if (v->owed || v->gap) {
-        v->owed = 0;
-        v->gap = GAP_NONE;
+    if (v->raised || v->gap) {
+        v->raised = 0;
+        v->gap = 0;
     } else if (v->extra) {
         v->extra--;
     } else if (v->may_replay && is_same(nr)) {
@@ -104,8 +110,8 @@ void oracle_deliver(unsigned int nr, unsigned int message, const char *by)
 
 static void forget(ModelVector *v, bool pending)
 {
-    v->owed = pending; /* that is the device's to deliver some time */
-    v->gap = GAP_NONE;
+    v->raised = pending; /* that is the device's to deliver some time */
+    v->gap = 0;
     v->extra = 0;
     v->may_replay = 0;
     v->in_gap = 0;
@@ -144,11 +150,11 @@ void oracle_off(bool gap, bool forgetful)
          * A device may forget a bit that was set after QEMU has read its PBA,
          * if it could.  A core that does not read it has no such excuse.
          */
-        if (v->owed && v->pending && !pending && !v->count &&
+        if (v->raised && v->pending && !pending && !on_its_way(v) &&
             !qemu_pending(nr) &&
             (!config->replays || (passing.pba_read && !(passing.pba_bits & 1 << nr)))) {
-            v->owed = 0;
-            owe_for_gap(nr);
+            v->raised = 0;
+            raise_in_gap(nr);
         }
         /* Both QEMU and the device may have the bit from now on */
         v->extra += config->replays && pending;
@@ -171,8 +177,8 @@ void oracle_on(void)
 /* The guest has given it another message: it may come, and need not */
 static void excuse_gap(ModelVector *v)
 {
-    if (v->gap == GAP_IF_SAME) {
-        v->gap = GAP_NONE;
+    if (v->gap) {
+        v->gap = 0;
         v->extra++;
     }
 }
@@ -185,9 +191,9 @@ void oracle_wiped(bool told)
         ModelVector *v = &model.v[nr];
 
         /* What has left the device comes; what has not is forgotten */
-        v->extra += v->owed || v->gap;
-        v->owed = 0;
-        v->gap = GAP_NONE;
+        v->extra += v->raised || v->gap;
+        v->raised = 0;
+        v->gap = 0;
         v->reset |= told;
         v->wiped_silently = !told;
         v->rewritten = 0;
@@ -237,10 +243,11 @@ static void forget_the_past(unsigned int nr)
         v->rewritten = 0;
     }
     /* So many deliveries can come that have left the device or will leave it */
-    left = (v->count && !v->irqfd) + v->pending + qemu_pending(nr) +
-           (!model.host_on || !v->trigger);
-    left -= left && (v->owed || v->gap);
+    left = on_its_way(v) + v->pending + qemu_pending(nr) +
+           (core->vectors[nr].replay != VFIO_MSIX_REPLAY_NONE);
+    left -= left && (v->raised || v->gap);
     v->extra = MIN(v->extra, left);
+    v->may_replay &= core->vectors[nr].replay == VFIO_MSIX_REPLAY_IF_SAME;
 }
 
 void oracle_unmask_begin(unsigned int nr)
@@ -251,7 +258,7 @@ void oracle_unmask_begin(unsigned int nr)
     passing.had[nr] = model.host_on &&
                       (!config->noresize || nr < model.allocated);
     passing.routed[nr] = v->written == v->message &&
-                         v->committed == v->message;
+                         v->committed == v->message && !model.uncommitted;
     v->no_kvm = 0;
     if (!is_same(nr)) {
         v->may_replay = 0;
@@ -267,7 +274,8 @@ void oracle_unmask_end(unsigned int nr)
     passing.open[nr] = true;
     v->extra += v->may_replay;
     v->may_replay = 0;
-    v->gap = v->gap ? GAP_OWED : GAP_NONE;
+    v->raised |= v->gap;
+    v->gap = 0;
     v->reset = 0;
     if (v->rewritten && is_same(nr)) {
         v->wiped_silently = 0;
@@ -284,13 +292,12 @@ void oracle_unmask_end(unsigned int nr)
         fail("MSI-X was disabled %u times for vector %u%s", passing.resizes, nr,
              passing.had[nr] ? ", which the host had" : "");
     }
-    if (!passing.fault) {
-        if (!v->trigger) {
-            fail("vector %u has no trigger after an unmask without fault", nr);
-        }
-        if (config->kvm && passing.routed[nr] && !v->irqfd) {
-            fail("vector %u is not KVM's, and its route was right", nr);
-        }
+    if (!passing.fault && !v->trigger) {
+        fail("vector %u has no trigger, and nothing has failed", nr);
+    }
+    if (config->kvm && passing.routed[nr] && v->trigger && !v->no_kvm &&
+        !v->irqfd) {
+        fail("vector %u is not KVM's, and its route was right", nr);
     }
 }
 
@@ -302,6 +309,25 @@ void oracle_mask_end(unsigned int nr)
     }
     if (passing.resizes) {
         fail("MSI-X was disabled for a mask of vector %u", nr);
+    }
+}
+
+/*
+ * KVM
+ */
+
+void oracle_commit(void)
+{
+    if (model.timer && !passing.flushing) {
+        fail("routes are committed twice within the time of a batch");
+    }
+}
+
+/* Vector @nr waited for a commit and has been signalled. */
+void oracle_signal_end(unsigned int nr)
+{
+    if (!model.v[nr].no_kvm && !model.v[nr].irqfd) {
+        fail("vector %u was signalled, and KVM does not get it", nr);
     }
 }
 
@@ -318,15 +344,28 @@ void oracle_check_pba(uint8_t bits)
         const ModelVector *v = &model.v[nr];
         bool bit = bits & 1 << nr;
 
-        /* QEMU's comes at the latest when QEMU has seen the signal */
-        if (v->count && !model.shown) {
-            continue;
-        }
-        if (v->owed && !bit && guest_masks(nr)) {
+        /*
+         * As in stock QEMU, what is signalled is seen in the PBA when QEMU's
+         * main loop has come to it, or QEMU is asked: docs/design.rst
+         */
+        if (v->raised && !bit && guest_masks(nr) &&
+            (model.shown || !on_its_way(v))) {
             fail("vector %u was raised while masked, and its bit is 0", nr);
         }
-        if (!v->owed && !v->gap && !v->extra && bit) {
+        if (!v->raised && !v->gap && !v->extra && bit) {
             fail("vector %u was not raised, and its bit is 1", nr);
+        }
+    }
+}
+
+/* What the core goes by to find the next step; else it might find none. */
+void oracle_check_first(void)
+{
+    unsigned int nr;
+
+    for (nr = 0; nr < config->vectors; nr++) {
+        if (core->vectors[nr].state >= VFIO_MSIX_SETUP && nr < core->first) {
+            fail("vector %u is below the first one to be looked at", nr);
         }
     }
 }
@@ -341,9 +380,6 @@ void oracle_check_between(void)
         state = core->vectors[nr].state;
         in_state[state]++;
         replays += core->vectors[nr].replay == VFIO_MSIX_REPLAY_PENDING;
-        if (state >= VFIO_MSIX_SETUP && nr < core->first) {
-            fail("vector %u is below the first one to be looked at", nr);
-        }
         if (v->eventfd != (state != VFIO_MSIX_UNUSED) && !passing.ending) {
             fail("vector %u has %s eventfd", nr, v->eventfd ? "an" : "no");
         }
@@ -430,12 +466,20 @@ void oracle_check_settled(void)
     for (nr = 0; nr < config->vectors; nr++) {
         const ModelVector *v = &model.v[nr];
 
-        if (!model.enabled || guest_masks(nr) || !v->trigger ||
-            (v->wiped && (v->reset || v->wiped_silently))) {
-            continue; /* a vector without a trigger was reported */
+        if (!model.enabled || guest_masks(nr) || !v->raised) {
+            continue;
         }
-        if (v->owed || v->gap == GAP_OWED) {
-            fail("vector %u was raised and is lost", nr);
+        if (v->trigger) {
+            /*
+             * A reset by the guest is followed by its unmask.  One that nobody
+             * has seen is not known of before a driver restores the table.
+             */
+            if (!v->wiped || !(v->reset || v->wiped_silently)) {
+                fail("vector %u was raised and is lost", nr);
+            }
+        } else if (model.host_on && v->eventfd && !v->pending) {
+            /* Of others it was reported that they get no interrupts */
+            fail("vector %u was raised, and only QEMU knows it", nr);
         }
     }
     if (model.enabled) {

@@ -1,9 +1,9 @@
 /*
- * A set of states, of which the hash is kept and the way to each
+ * A set of states, of which the hash is kept
  *
- * Two states are the same for the search if 64 bits of hash are.  With ten
- * million states the chance that any two different ones are is below 1 in
- * 300,000.
+ * Two states are the same for the search if 64 bits of hash are.  With a
+ * hundred million of them, as between steps, the chance that any two different
+ * ones are is 1 in 3,700.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -45,7 +45,7 @@ static size_t place(const Seen *seen, uint64_t h)
     return i;
 }
 
-static void grow(Seen *seen)
+static void enlarge(Seen *seen)
 {
     uint64_t *old = seen->table;
     size_t i, size = seen->size;
@@ -64,8 +64,8 @@ bool seen_add(Seen *seen, uint64_t hash)
 {
     size_t i;
 
-    if (seen->count * 2 >= seen->size) {
-        grow(seen);
+    if (seen->count >= seen->size / 4 * 3) {
+        enlarge(seen);
     }
     i = place(seen, hash);
     if (seen->table[i]) {
@@ -76,22 +76,8 @@ bool seen_add(Seen *seen, uint64_t hash)
     return true;
 }
 
-bool seen_add_node(Seen *seen, Node node)
-{
-    if (!seen_add(seen, node.hash)) {
-        return false;
-    }
-    if (seen->count > seen->capacity) {
-        seen->capacity = seen->capacity ? seen->capacity * 2 : 1 << 16;
-        seen->nodes = g_renew(Node, seen->nodes, seen->capacity);
-    }
-    seen->nodes[seen->count - 1] = node;
-    return true;
-}
-
 void seen_free(Seen *seen)
 {
     g_free(seen->table);
-    g_free(seen->nodes);
     *seen = (Seen) { 0 };
 }

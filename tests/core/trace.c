@@ -32,15 +32,15 @@ const char *event_name(Event event)
         [EV_PBA] = "the guest reads the PBA",
         [EV_TIMER] = "the timer is due",
         [EV_RESET] = "the guest resets the device",
-        [EV_WIPE] = "the device is reset unseen",
+        [EV_WIPE] = "the device loses its table, unseen by the host",
         [EV_INVALIDATE] = "the guest's IOMMU changes",
         [EV_UNMASK] = "the guest unmasks vector %u",
         [EV_MASK] = "the guest masks vector %u",
         [EV_SAME] = "the guest writes the same message to vector %u",
         [EV_OTHER] = "the guest writes the other message to vector %u",
-        [EV_ZERO] = "the guest empties the message of vector %u",
+        [EV_ZERO] = "the guest frees vector %u, with a message of 0",
         [EV_FIRE] = "the device fires vector %u",
-        [EV_SIGNAL] = "the signal of vector %u gets to QEMU",
+        [EV_SIGNAL] = "the signal of vector %u reaches QEMU",
     };
     static char text[80];
 
@@ -54,6 +54,51 @@ const char *event_name(Event event)
     }
     snprintf(text, sizeof(text), names[event.type], event.nr);
     return text;
+}
+
+static const char *const words[] = {
+    [EV_ENABLE] = "enable",
+    [EV_DISABLE] = "disable",
+    [EV_FMASK] = "fmask",
+    [EV_FUNMASK] = "funmask",
+    [EV_PBA] = "pba",
+    [EV_TIMER] = "timer",
+    [EV_RESET] = "reset",
+    [EV_WIPE] = "wipe",
+    [EV_INVALIDATE] = "invalidate",
+    [EV_UNMASK] = "unmask",
+    [EV_MASK] = "mask",
+    [EV_SAME] = "same",
+    [EV_OTHER] = "message",
+    [EV_ZERO] = "free",
+    [EV_FIRE] = "fire",
+    [EV_SIGNAL] = "signal",
+};
+
+const char *event_word(Event event)
+{
+    static char text[20];
+
+    if (event.type < EV_OF_VECTOR) {
+        return words[event.type];
+    }
+    snprintf(text, sizeof(text), "%s%u", words[event.type], event.nr);
+    return text;
+}
+
+Event event_of_word(const char *word)
+{
+    size_t length = strcspn(word, "0123456789/!");
+    Event event;
+
+    for (event.type = 0; event.type < EV_TYPES; event.type++) {
+        if (strlen(words[event.type]) == length &&
+            !strncmp(word, words[event.type], length)) {
+            break;
+        }
+    }
+    event.nr = g_ascii_isdigit(word[length]) ? word[length] - '0' : 0;
+    return event;
 }
 
 const char *step_name(const VFIOMSIXStep *step)

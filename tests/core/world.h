@@ -23,49 +23,44 @@ typedef struct Config {
     const char *name;
     unsigned int vectors;
     unsigned int depth;
-    unsigned int faults; /* so many events with failures, at most */
     bool noresize;
     bool kvm;
     bool replays;
-    bool keep_scratch; /* see forget_scratch() */
+    bool thorough; /* see do_event() and between() */
 } Config;
 
-/* What the device has raised in a gap, when MSI-X was off on the host */
-enum {
-    GAP_NONE,
-    GAP_IF_SAME, /* owed if the guest unmasks it with the message that it had */
-    GAP_OWED,
-};
+#define EXTRA_MAX 15
 
-/* All of one vector */
+/* All of one vector, without a bit that is not used: see state.c */
 typedef struct ModelVector {
     /* guest */
-    uint8_t mask;      /* its own mask bit */
-    uint8_t message;
+    uint64_t mask:1;      /* its own mask bit */
+    uint64_t message:2;
     /* device and host */
-    uint8_t pending;   /* bit in the device's PBA */
-    uint8_t trigger;   /* the host signals the eventfd */
-    uint8_t wiped;     /* ...or would, had the device its entry still */
-    uint8_t refused;   /* the host did not give it a trigger when asked */
+    uint64_t pending:1;   /* bit in the device's PBA */
+    uint64_t trigger:1;   /* the host signals the eventfd */
+    uint64_t wiped:1;     /* ...or would, had the device its entry still */
+    uint64_t refused:1;   /* the host did not give it a trigger when asked */
     /* QEMU */
-    uint8_t eventfd;
-    uint8_t count;     /* 0, or 1 for any other number */
+    uint64_t eventfd:1;
+    uint64_t count:1;     /* 0, or 1 for any other number */
     /* KVM */
-    uint8_t irqfd;
-    uint8_t written;   /* message of the route, as QEMU has it */
-    uint8_t committed; /* the same, as KVM has it */
+    uint64_t irqfd:1;
+    uint64_t written:2;   /* message of the route, as QEMU has it */
+    uint64_t committed:2; /* the same, as KVM has it */
     /* oracle */
-    uint8_t owed;      /* raised, not delivered since */
-    uint8_t gap;       /* the same, by a device that could not say it */
-    uint8_t extra;     /* deliveries that are right without anything owed */
-    uint8_t may_replay; /* the same, if its message stays what it was */
-    uint8_t in_gap;    /* unmasked at some time in the gap that is now */
-    uint8_t last;      /* message at the last unmask, unless emptied since */
-    uint8_t reported;  /* as having no trigger */
-    uint8_t reset;     /* wiped, the guest will unmask it again */
-    uint8_t wiped_silently; /* wiped, and nothing is known yet to do about it */
-    uint8_t rewritten; /* since it was wiped and not unmasked since */
-    uint8_t no_kvm;    /* KVM has refused it since the unmask */
+    uint64_t raised:1;    /* and not delivered since */
+    uint64_t gap:1;       /* the same, but see raise_in_gap() */
+    uint64_t extra:4;     /* deliveries that are right with nothing raised */
+    uint64_t may_replay:1; /* the same, if its message stays what it was */
+    uint64_t in_gap:1;    /* unmasked at some time in the gap that is now */
+    uint64_t last:2;      /* message at the last unmask, unless freed since */
+    uint64_t reported:1;  /* as having no trigger */
+    uint64_t reset:1;     /* wiped, the guest will unmask it again */
+    uint64_t wiped_silently:1; /* wiped, and nothing shows it yet */
+    uint64_t rewritten:1; /* since it was wiped and not unmasked since */
+    uint64_t no_kvm:1;    /* KVM has refused it since the unmask */
+    uint64_t unused:32;
 } ModelVector;
 
 typedef struct Model {
@@ -77,6 +72,7 @@ typedef struct Model {
     uint8_t parked;    /* INTx is with the host's driver */
     uint8_t shown;     /* the guest sees QEMU's PBA */
     uint8_t timer;     /* routes were committed: the timer is due some time */
+    uint8_t uncommitted; /* routes were changed since */
 } Model;
 
 /* What can happen.  Each is one step of a sequence that is explored. */
@@ -104,12 +100,12 @@ typedef struct Passing {
     bool unmasking[VECTORS_MAX]; /* deliveries are right from now on */
     bool touched[VECTORS_MAX];   /* by the step before: it can fire */
     bool had[VECTORS_MAX];       /* at its unmask: the host need not resize */
-    bool routed[VECTORS_MAX];    /* at its unmask: KVM has its message */
+    bool routed[VECTORS_MAX];    /* at its unmask: no commit is needed */
+    bool flushing;     /* a vector was signalled that waits for a commit */
     bool fault;        /* there was an answer that is no success */
-    bool faulty;       /* the same, in all of the event */
-    bool spent;        /* there have been as many such events as there may be */
     bool fired;
-    bool pba_read;     /* the device's, by the core */
+    bool tried_one;    /* to enable MSI-X with one vector */
+    bool pba_read;     /* the device's, by the core, before a resize */
     uint8_t pba_bits;  /* what it was */
     uint8_t resizes;   /* since the guest's last mask or unmask */
     /* All above says, with the state, how the event goes on */
@@ -121,24 +117,29 @@ extern const Config *config;
 extern VFIOMSIXCore *core;
 extern Model model;
 extern Passing passing;
-extern bool verbose; /* tell the sequence */
+extern bool verbose; /* tell what happens */
 
-/* explore.c: ends the event, and the exploration, with a failure */
+/* run.c: end the event, and the exploration, with a failure */
 void fail(const char *format, ...)
     __attribute__((noreturn, format(printf, 1, 2)));
-/* explore.c: one of 0 to @n - 1; each is taken in its turn */
-unsigned int choose(unsigned int n);/* explore.c: a copy of the core, to be torn down in its place */
-VFIOMSIXCore *core_to_unplug(void);
+/* run.c: one of 0 to @n - 1; each is taken in its turn */
+unsigned int choose(unsigned int n);
+/* The same, where all but 0 is a failure of the host */
+unsigned int choose_fault(unsigned int n);
 /*
- * explore.c: between two steps.  See that the device can be unplugged here, and
- * go on only if there has been no event yet that came to the same.
+ * run.c: between two steps.  See that the device can be unplugged here, and go
+ * on only if there has been no event yet that came to the same.
  */
 void explore_between(void);
 
 /* trace.c */
 void tell_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 #define say(...) do { if (verbose) { tell_line(__VA_ARGS__); } } while (0)
+/* For people, with the state as it is before the event */
 const char *event_name(Event event);
+/* For the command line, and back; EV_TYPES if there is no such event */
+const char *event_word(Event event);
+Event event_of_word(const char *word);
 const char *step_name(const VFIOMSIXStep *step);
 
 /* host.c: device, host and KVM */
@@ -170,7 +171,10 @@ void oracle_message(unsigned int nr, unsigned int message);
 void oracle_unmask_begin(unsigned int nr);
 void oracle_unmask_end(unsigned int nr);
 void oracle_mask_end(unsigned int nr);
+void oracle_commit(void);
+void oracle_signal_end(unsigned int nr);
 void oracle_check_pba(uint8_t bits);
+void oracle_check_first(void);
 void oracle_check_between(void);
 void oracle_check_rest(void);
 void oracle_check_settled(void);
