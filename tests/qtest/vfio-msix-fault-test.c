@@ -23,6 +23,7 @@
 #include "libqos/vfio-machine.h"
 #include "libqos/vfio-sim.h"
 #include "qapi/qmp/qdict.h"
+#include "standard-headers/linux/pci_regs.h"
 
 /* Vectors that the guest uses */
 #define USED 8
@@ -1148,6 +1149,96 @@ static void test_enable_flood(void)
     stop(&f);
 }
 
+/* What a guest can have the host refuse as often as it likes */
+typedef struct Flood {
+    const char *name;
+    const char *fault;
+    bool msi;                   /* by enabling MSI, else MSI-X */
+} Flood;
+
+static const Flood floods[] = {
+    /* when MSI-X goes off */
+    { "intx", "fault set-irqs index=INTX data=EVENTFD result=EIO", false },
+    { "msix", "fault set-irqs index=MSIX data=EVENTFD result=EIO", false },
+    { "msi", "fault set-irqs index=MSI data=EVENTFD result=EIO", true },
+    /* not an error: MSI is enabled with one vector */
+    { "msi-fewer", "pool 1", true },
+};
+
+static void toggle_msi(Faulty *f, uint8_t cap)
+{
+    uint16_t flags = qpci_config_readw(f->m.pdev, cap + PCI_MSI_FLAGS);
+
+    flags &= ~PCI_MSI_FLAGS_QSIZE;
+    flags |= 2 << ctz32(PCI_MSI_FLAGS_QSIZE); /* four vectors */
+    qpci_config_writew(f->m.pdev, cap + PCI_MSI_FLAGS,
+                       flags | PCI_MSI_FLAGS_ENABLE);
+    qpci_config_writew(f->m.pdev, cap + PCI_MSI_FLAGS, flags);
+}
+
+/*
+ * In a minute the log has as many lines as there are MSI-X vectors, 64 more,
+ * and one that says that there are more, whatever they are about.
+ */
+static void test_log_flood(const void *opaque)
+{
+    const Flood *flood = opaque;
+    const unsigned times = 500;
+    g_auto(GStrv) lines = NULL;
+    unsigned i, limit, said = 0;
+    int64_t before;
+    gint64 began;
+    uint8_t cap;
+    Faulty f;
+
+    if (!need_simulation()) {
+        return;
+    }
+
+    start(&f);
+    cap = qpci_find_capability(f.m.pdev, PCI_CAP_ID_MSI, 0);
+    if (flood->msi && !cap) {
+        g_test_skip("the host's device has no MSI");
+        stop(&f);
+        return;
+    }
+
+    /* the first line begins the first minute */
+    began = g_get_monotonic_time();
+    before = qvfio_sim_counter(f.sim, "set_irqs");
+    qvfio_sim_command(f.sim, "%s", flood->fault);
+    for (i = 0; i < times; i++) {
+        if (flood->msi) {
+            toggle_msi(&f, cap);
+        } else {
+            qmsix_testdev_enable(f.d, true);
+            qmsix_testdev_enable(f.d, false);
+        }
+    }
+    limit = (g_get_monotonic_time() - began) / (60 * G_USEC_PER_SEC) + 1;
+    limit *= f.d->vectors + 64 + 1;
+
+    lines = qvfio_stderr_lines(f.path);
+    for (i = 0; lines[i] && *lines[i]; i++) {
+        said += !!strstr(lines[i], "too many interrupt errors");
+    }
+    g_test_message("%u lines, at most %u, %u of them that there are more", i,
+                   limit, said);
+    g_test_message("the last: %s", i ? lines[i - 1] : "");
+    /* the host was asked each time */
+    g_assert_cmpint(qvfio_sim_counter(f.sim, "set_irqs") - before, >=, times);
+    g_assert_cmpuint(i, <=, limit);
+    g_assert_cmpuint(i, >=, f.d->vectors + 64);
+    /* what is left out is not left out silently */
+    g_assert_true(i >= times || said);
+    f.lines_seen = i;
+
+    qvfio_sim_command(f.sim, "clear");
+    qvfio_sim_command(f.sim, "pool unlimited");
+    finish(&f);
+    stop(&f);
+}
+
 /*
  * A vector that was never used fires, and its pending bit is in the device.  A
  * resize for another one must not lose it, even if the device does.
@@ -1426,6 +1517,12 @@ int main(int argc, char **argv)
     qtest_add_func("vfio-msix-fault/enable-fails-intx", test_enable_fails_intx);
     qtest_add_func("vfio-msix-fault/failure-flood", test_failure_flood);
     qtest_add_func("vfio-msix-fault/enable-flood", test_enable_flood);
+    for (i = 0; i < G_N_ELEMENTS(floods); i++) {
+        g_autofree char *path = NULL;
+
+        path = g_strdup_printf("vfio-msix-fault/log-flood/%s", floods[i].name);
+        qtest_add_data_func(path, &floods[i], test_log_flood);
+    }
     qtest_add_func("vfio-msix-fault/pending-volatile", test_pending_volatile);
     qtest_add_data_func("vfio-msix-fault/reset-fails", "EIO",
                         test_reset_fails);
