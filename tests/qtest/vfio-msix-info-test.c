@@ -14,6 +14,7 @@
 #include "libqtest.h"
 #include "libqos/vfio-host.h"
 #include "libqos/vfio-machine.h"
+#include "libqos/vfio-sim.h"
 #include "qapi/qmp/qdict.h"
 #include "standard-headers/linux/pci_regs.h"
 
@@ -140,6 +141,86 @@ static void test_vector(void)
     qmsix_testdev_function_mask(&m.dev, true);
     g_assert_cmpint(qvfio_machine_stat(&m, "function-masked"), ==, 1);
     assert_vector(&m, 2, "masked", "1");
+    qvfio_machine_stop(&m);
+}
+
+/* The numbers of "info pic" are those of the simulated host */
+static void assert_host_has(QVfioMachine *m, QVfioSim *sim, int64_t triggers)
+{
+    g_assert_cmpint(qvfio_sim_counter(sim, "triggers"), ==, triggers);
+    g_assert_cmpint(qvfio_machine_stat(m, "triggers"), ==, triggers);
+    g_assert_cmpint(qvfio_machine_vectors_in(m, "direct"), ==, triggers);
+}
+
+/*
+ * The guest enables MSI-X with more vectors than the host has.  The call for
+ * all of them returns how many there are, or fails.
+ */
+static void test_few_vectors(void)
+{
+    const unsigned want = 20, had = 9;
+    unsigned n, round, spare;
+    QVfioSim *sim;
+    QVfioMachine m;
+
+    if (!need_device()) {
+        return;
+    }
+    if (!getenv("VFIO_SIM")) {
+        g_test_skip("not on the simulated host of tests/vfio-sim");
+        return;
+    }
+
+    qvfio_machine_start(&m, device, "", "");
+    g_assert_true(qvfio_machine_has_stats(&m));
+    sim = qvfio_sim_connect(device);
+    /* a mediated device has one that is not the host's */
+    qmsix_testdev_unmask(&m.dev, 0);
+    qmsix_testdev_enable(&m.dev, true);
+    spare = 1 - qvfio_sim_counter(sim, "used");
+    qmsix_testdev_enable(&m.dev, false);
+    for (n = 0; n < want; n++) {
+        qmsix_testdev_unmask(&m.dev, n);
+    }
+
+    for (round = 0; round < 2; round++) {
+        int64_t failures = qvfio_machine_stat(&m, "setup-failures");
+
+        qvfio_sim_command(sim, "pool %u", had - spare);
+        if (round) {
+            /* without a number, so that each is tried by itself */
+            qvfio_sim_command(sim, "fault set-irqs index=MSIX data=EVENTFD "
+                              "result=EIO nth=1");
+        }
+        qmsix_testdev_enable(&m.dev, true);
+        assert_host_has(&m, sim, had);
+        g_assert_cmpint(qvfio_machine_stat(&m, "used"), ==, want);
+        g_assert_cmpint(qvfio_machine_stat(&m, "setup-failures") - failures,
+                        ==, want - had);
+        g_assert_cmpuint(qvfio_machine_vectors_in(&m, "failed"), ==,
+                         want - had);
+        for (n = 0; n < want; n++) {
+            assert_vector(&m, n, "state", n < had ? "direct" : "failed");
+            assert_vector(&m, n, "setup-failed", n < had ? "0" : "1");
+        }
+
+        /* the host has more, and is asked for one: others may come with it */
+        qvfio_sim_command(sim, "pool unlimited");
+        qmsix_testdev_mask(&m.dev, want - 1);
+        qmsix_testdev_unmask(&m.dev, want - 1);
+        assert_host_has(&m, sim, dynamic ? had + 1 : want);
+        assert_vector(&m, want - 1, "state", "direct");
+        qmsix_testdev_enable(&m.dev, false);
+        assert_host_has(&m, sim, 0);
+    }
+
+    /* fewer by the return value alone; who can add vectors gets them all */
+    qvfio_sim_command(sim, "fault set-irqs index=MSIX data=EVENTFD result=%u "
+                      "nth=1", had);
+    qmsix_testdev_enable(&m.dev, true);
+    assert_host_has(&m, sim, dynamic ? want : had);
+
+    qvfio_sim_free(sim);
     qvfio_machine_stop(&m);
 }
 
@@ -311,6 +392,7 @@ int main(int argc, char **argv)
 
     qtest_add_func("vfio-msix-info/device", test_device);
     qtest_add_func("vfio-msix-info/vector", test_vector);
+    qtest_add_func("vfio-msix-info/few-vectors", test_few_vectors);
     qtest_add_func("vfio-msix-info/query-irq", test_query_irq);
     qtest_add_func("vfio-msix-info/other-modes", test_other_modes);
     qtest_add_func("vfio-msix-info/open-files", test_open_files);

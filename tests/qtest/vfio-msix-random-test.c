@@ -69,6 +69,13 @@ typedef struct Vector {
     bool used;
     bool first;
 
+    /*
+     * MSI-X was disabled on the host while the vector was masked: it comes
+     * once at the unmask, unless its message was changed since the last one.
+     */
+    bool replay;
+    bool changed;
+
     /* the vector's counters in the device, as read last or as they must be */
     uint32_t raised;
     uint32_t dropped;
@@ -398,8 +405,12 @@ static void await_pending(Guest *g, unsigned n)
  * There may have been a resize, as @first vectors were unmasked for the first
  * time, but not on a host that can add vectors.
  *
- * Each vector in use gets a replay for each resize.  So may one that is not in
- * use, for a pending bit that it had.
+ * Each vector in use gets a replay for each resize if it is unmasked, and one
+ * for all of them at its unmask if it is not.  So may one that is not in use,
+ * for a pending bit that it had.
+ *
+ * Vectors that are unmasked together come in their order, and those in use
+ * before the new ones, which are beyond what the host has.
  */
 static void account_resizes(Guest *g, unsigned first)
 {
@@ -420,6 +431,10 @@ static void account_resizes(Guest *g, unsigned first)
         for (n = 0; n < g->vectors; n++) {
             Vector *v = &g->v[n];
 
+            if (v->used && is_masked(g, v)) {
+                v->replay = true;
+                continue;
+            }
             /* of several at once, one may be in use before the next is added */
             if (v->used || v->may || v->periodic || (v->first && first > 1)) {
                 v->may += resizes;
@@ -460,12 +475,32 @@ static void mask(Guest *g, unsigned n)
     g->v[n].masked = true;
 }
 
+/*
+ * The vector has been unmasked.  What it has signalled before, as a pending bit
+ * or not seen by QEMU yet, merges with the replay; on a real host it may still
+ * be on its way.
+ */
+static void account_unmask(Guest *g, unsigned n)
+{
+    Vector *v = &g->v[n];
+
+    if (v->replay && !v->changed) {
+        v->may = simulated ? MAX(v->may, 1) : v->may + 1;
+        v->must = true;
+    }
+    v->replay = v->changed = false;
+}
+
 static void unmasked(Guest *g, unsigned n)
 {
     Vector *v = &g->v[n];
 
     v->masked = false;
-    if (!is_masked(g, v) && !v->used) {
+    if (is_masked(g, v)) {
+        return;
+    }
+    account_unmask(g, n);
+    if (!v->used) {
         v->first = true;
         account_resizes(g, 1);
     }
@@ -496,11 +531,13 @@ static void forgive(Guest *g, unsigned n)
     }
     /*
      * PCI does not say that a pending bit is cleared.  The physical device has
-     * one if nobody listened, or if it fired just as the host masked the vector.
+     * one if nobody listened, or if it fired just as the host masked the
+     * vector.
      */
     v->may = v->used && !raced ? 0 : MIN(v->may, 1);
     v->must = false;
     v->used = false;
+    v->replay = false;
 }
 
 static void control(Guest *g, bool on, bool fmask)
@@ -534,9 +571,12 @@ static void control(Guest *g, bool on, bool fmask)
     for (n = 0; n < g->vectors; n++) {
         Vector *v = &g->v[n];
 
-        if (!is_masked(g, v) && !v->used) {
-            v->first = true;
-            first++;
+        if (!is_masked(g, v)) {
+            account_unmask(g, n);
+            if (!v->used) {
+                v->first = true;
+                first++;
+            }
         }
         if (!was_on && on && v->periodic && v->acked != v->raised) {
             /* from before; if it has left a pending bit, @may says so */
@@ -567,6 +607,7 @@ static void new_data(Guest *g, unsigned n)
         v->data = g_rand_int(g->rand) & ~0xffu;
         v->data |= g->counted == n ? COUNTER_DATA : below(g->rand, 256);
     } while (!v->data);
+    v->changed = true;
 }
 
 static void change_message(Guest *g, unsigned n)
@@ -659,7 +700,7 @@ static void forget(Guest *g)
     for (n = 0; n < g->vectors; n++) {
         Vector *v = &g->v[n];
 
-        v->periodic = v->used = v->must = false;
+        v->periodic = v->used = v->must = v->replay = false;
         v->raised = v->dropped = v->acked = v->may = 0;
     }
     g->periodic = 0;

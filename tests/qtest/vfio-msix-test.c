@@ -734,109 +734,6 @@ static void test_pba(void)
     qvfio_machine_stop(&m);
 }
 
-/* Whether this region of the device is mapped into the guest */
-static bool is_mapped(QVfioMachine *m, const char *region)
-{
-    g_autofree char *text = qtest_hmp(m->qts, "info mtree");
-    g_autofree char *line = g_strdup_printf("): %s\r\n", region);
-
-    g_assert_nonnull(strstr(text, "): msix-table\r\n"));
-    return strstr(text, line);
-}
-
-static void await_mapped(QVfioMachine *m, const char *region, bool mapped)
-{
-    gint64 end = qmsix_testdev_deadline();
-
-    while (is_mapped(m, region) != mapped) {
-        g_assert_cmpint(g_get_monotonic_time(), <, end);
-        g_usleep(10 * 1000);
-    }
-}
-
-/* A register in the PBA's page that the device does not have */
-static void use_pba_page(QMsixTestdev *d, unsigned times)
-{
-    unsigned n;
-
-    for (n = 0; n < times; n++) {
-        g_assert_cmphex(qpci_io_readl(d->dev, d->msix, d->pba_off + 0x800), ==,
-                        0);
-    }
-}
-
-/*
- * The guest's memory map changes with the first mask, and not again; unless the
- * driver accesses the page of the PBA, which is then mapped whenever no bit is
- * set
- */
-static void test_pba_page(void)
-{
-    QVfioMachine m;
-    QMsixTestdev *d = &m.dev;
-    unsigned n, i;
-
-    if (!need_device()) {
-        return;
-    }
-
-    qvfio_machine_start(&m, device, "", "");
-    for (n = 0; n < 4; n++) {
-        qmsix_testdev_unmask(d, n);
-    }
-    qmsix_testdev_enable(d, true);
-    use_pba_page(d, 100);
-    g_assert_false(is_mapped(&m, "msix-pba-page"));
-    g_assert_false(is_mapped(&m, "msix-pba"));
-
-    for (n = 0; n < 2; n++) {
-        qmsix_testdev_mask(d, 1);
-        g_assert_true(is_mapped(&m, "msix-pba-page"));
-        g_assert_true(is_mapped(&m, "msix-pba"));
-        assert_pends(d, 1);
-        assert_comes_once(d, 1);
-        /* longer than QEMU takes to map the page again */
-        g_usleep(1500 * 1000);
-        use_pba_page(d, 8);
-        g_usleep(1500 * 1000);
-        g_assert_true(is_mapped(&m, "msix-pba-page"));
-        g_assert_true(is_mapped(&m, "msix-pba"));
-        /* without MSI-X the bits are the device's, and the map is the same */
-        qmsix_testdev_enable(d, false);
-        g_assert_true(is_mapped(&m, "msix-pba-page"));
-        g_assert_false(is_mapped(&m, "msix-pba"));
-        for (i = 0; i < 100; i++) {
-            g_assert_false(qmsix_testdev_pending(d, 1));
-        }
-        qmsix_testdev_enable(d, true);
-        g_usleep(1500 * 1000);
-        g_assert_true(is_mapped(&m, "msix-pba-page"));
-    }
-
-    qmsix_testdev_mask(d, 1);
-    use_pba_page(d, 1000);
-    await_mapped(&m, "msix-pba-page", false);
-    g_assert_false(is_mapped(&m, "msix-pba"));
-
-    /* a pending bit unmaps the page, a masked vector does not */
-    qmsix_testdev_mask(d, 2);
-    g_assert_false(is_mapped(&m, "msix-pba"));
-    qmsix_testdev_fire(d, 1);
-    g_assert_true(qmsix_testdev_eventually(d, 1, qmsix_testdev_pending));
-    use_pba_page(d, 1000);
-    qmsix_testdev_unmask(d, 2);
-    qmsix_testdev_mask(d, 2);
-    g_usleep(1500 * 1000);
-    g_assert_true(qmsix_testdev_pending(d, 1));
-    assert_comes_once(d, 1);
-    await_mapped(&m, "msix-pba-page", false);
-    g_assert_false(is_mapped(&m, "msix-pba"));
-    qmsix_testdev_unmask(d, 2);
-    assert_delivers(d, 2);
-
-    qvfio_machine_stop(&m);
-}
-
 /* The function mask does the same for all vectors */
 static void test_function_mask(void)
 {
@@ -1539,7 +1436,6 @@ int main(int argc, char **argv)
     qtest_add_func("vfio-msix/msi-shrunk", test_msi_shrunk);
     qtest_add_func("vfio-msix/mask-pending", test_mask_pending);
     qtest_add_func("vfio-msix/pba", test_pba);
-    qtest_add_func("vfio-msix/pba-page", test_pba_page);
     qtest_add_func("vfio-msix/function-mask", test_function_mask);
     qtest_add_func("vfio-msix/message-changed", test_message_changed);
     qtest_add_func("vfio-msix/mask-while-firing", test_mask_while_firing);
