@@ -43,6 +43,13 @@ check-core: configured
 check-sim check-qtest check-stock check-lab: check-%: build
 	@scripts/check --build-dir='$(BUILD)' $*
 
+# All that needs no root; each of these takes QEMU compiled once or twice more.
+check-all: check check-parts check-upstream
+
+# The parts of the series, each without the next.
+check-parts: build
+	@scripts/check-parts --build-dir='$(BUILD)' $(PARTS)
+
 # Takes long and says nothing about what 'check' is for; nobody waits for it.
 check-upstream: build
 	@scripts/check-upstream --build-dir='$(BUILD)'
@@ -77,7 +84,7 @@ clean:
 	@if [ -f '$(BUILD)/qemu/build.ninja' ]; then \
 		ninja -C '$(BUILD)/qemu' --quiet -t clean; fi
 	rm -rf '$(BUILD)/meson-logs' '$(BUILD)/demo' '$(BUILD)/lab' '$(BUILD)/patches' \
-		'$(BUILD)/deb' '$(BUILD)/deb-build' '$(BUILD)/bench'
+		'$(BUILD)/parts' '$(BUILD)/deb' '$(BUILD)/deb-build' '$(BUILD)/bench'
 
 distclean:
 	rm -rf '$(BUILD)'
@@ -88,7 +95,7 @@ help:
 	@echo 'make demo           compare stock and patched QEMU on an emulated host'
 	@echo 'make bench          measure stock, patched and later QEMU, and the least'
 	@echo '                    that the same work takes: $(BUILD)/bench/index.html'
-	@echo 'make check          build and run all tests'
+	@echo 'make check          build and run the tests'
 	@echo 'make check-patches  only the series, the scripts and the pages'
 	@echo 'make check-core     only the exploration of the core of hw/vfio, MUTATE=1'
 	@echo '                    also with mutations of it, all of which must be found'
@@ -96,7 +103,11 @@ help:
 	@echo 'make check-qtest    only the qtests: device model, simulated host'
 	@echo 'make check-stock    only that stock QEMU fails where it must'
 	@echo 'make check-lab      only the emulated host'
-	@echo 'make check-upstream QEMU'"'"'s own tests with and without the patches'
+	@echo 'make check-parts    each part of the series builds and passes its tests'
+	@echo '                    without the next; compiles QEMU twice'
+	@echo 'make check-upstream QEMU'"'"'s own tests with and without the patches;'
+	@echo '                    compiles QEMU once'
+	@echo 'make check-all      check, check-parts and check-upstream, about an hour'
 	@echo 'make check-host BDF=0000:01:00.0'
 	@echo '                    does this machine suit that PCI device?'
 	@echo 'make html           the pages of docs/: $(BUILD)/html/index.html'
@@ -108,9 +119,10 @@ help:
 	@echo 'make distclean      remove the build folder'
 	@echo
 	@echo 'V=1 shows commands, JOBS=N limits compilers, BUILD=DIR is the build'
-	@echo 'folder, BENCH=--quick measures less. ./configure --help lists the options'
-	@echo 'for the build.'
+	@echo 'folder, BENCH=--quick measures less, PARTS=fixes checks one part alone.'
+	@echo './configure --help lists the options for the build.'
 
 .PHONY: all configured build demo bench check check-patches check-core check-sim
-.PHONY: check-qtest check-stock check-lab check-upstream check-host
+.PHONY: check-qtest check-stock check-lab check-all check-parts check-upstream
+.PHONY: check-host
 .PHONY: html refresh patches deb check-deb clean distclean help

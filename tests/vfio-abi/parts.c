@@ -130,7 +130,7 @@ static void part_memory(void)
 }
 
 /* One by one, upwards and downwards, sparse, and all at once */
-static void part_growth(void)
+static void part_add_vectors(void)
 {
     const uint32_t x = VFIO_PCI_MSIX_IRQ_INDEX;
     uint32_t n;
@@ -506,7 +506,8 @@ const Part parts[] = {
     { "flags", "all flags on all indexes, in all states", part_flags },
     { "ranges", "starts and counts around all limits", part_ranges },
     { "memory", "argsz and pointers", part_memory },
-    { "growth", "vectors added one by one, sparse, all at once", part_growth },
+    { "add-vectors", "vectors added one by one, sparse, all at once",
+      part_add_vectors },
     { "failure", "what a failure leaves behind", part_msix_failure },
     { "msi", "the same for MSI, and its one message", part_msi },
     { "exclusive", "one index at a time", part_exclusive },
