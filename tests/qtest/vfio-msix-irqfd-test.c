@@ -72,28 +72,13 @@ static void fire_at(Watched *w, unsigned n, const char *place)
     qvfio_sim_command(w->sim, "fire %u %s", n, place);
 }
 
-/* What QEMU has delivered itself */
-static int64_t delivered_by_qemu(Watched *w)
-{
-    g_autofree char *text = qtest_hmp(w->m.qts, "info irq");
-    char *line = strstr(text, "for vfio-pci:");
-    unsigned vector;
-    int64_t count, sum = 0;
-
-    while (line && (line = strchr(line, '\n')) &&
-           sscanf(++line, " %u: %" PRId64, &vector, &count) == 2) {
-        sum += count;
-    }
-    return sum;
-}
-
 /* QEMU and KVM have delivered @count since the last call, and no more come */
 static void assert_messages(Watched *w, unsigned count)
 {
     qvfio_fence(w->d);
     w->messages += count;
     g_assert_cmpint(qvfio_sim_counter(w->sim, "injected") +
-                    delivered_by_qemu(w), ==, w->messages);
+                    qvfio_machine_delivered(&w->m), ==, w->messages);
 }
 
 /* What was delivered up to now is of no concern */
@@ -101,7 +86,8 @@ static void forget_messages(Watched *w)
 {
     qvfio_fence(w->d);
     qmsix_testdev_take_all(w->d, NULL);
-    w->messages = qvfio_sim_counter(w->sim, "injected") + delivered_by_qemu(w);
+    w->messages = qvfio_sim_counter(w->sim, "injected") +
+                  qvfio_machine_delivered(&w->m);
 }
 
 static void assert_comes_once(Watched *w, unsigned n)

@@ -93,6 +93,14 @@ void qvfio_machine_start_kvm(QVfioMachine *m, const char *device,
     start_with_device(m, "kvm", "", device, properties, options);
 }
 
+void qvfio_machine_start_kvm_before(QVfioMachine *m, const char *before,
+                                    const char *device,
+                                    const char *properties,
+                                    const char *options)
+{
+    start_with_device(m, "kvm", before, device, properties, options);
+}
+
 void qvfio_machine_start_kvm_iommu(QVfioMachine *m, const char *device,
                                    const char *properties, const char *options)
 {
@@ -268,6 +276,20 @@ unsigned qvfio_machine_vectors_in(QVfioMachine *m, const char *state)
              g_str_equal(value, state);
     }
     return n;
+}
+
+int64_t qvfio_machine_delivered(QVfioMachine *m)
+{
+    g_autofree char *text = qtest_hmp(m->qts, "info irq");
+    char *line = strstr(text, "for vfio-pci:");
+    unsigned vector;
+    int64_t count, sum = 0;
+
+    while (line && (line = strchr(line, '\n')) &&
+           sscanf(++line, " %u: %" PRId64, &vector, &count) == 2) {
+        sum += count;
+    }
+    return sum;
 }
 
 void qvfio_machine_await_kvm(QVfioMachine *m, unsigned count)

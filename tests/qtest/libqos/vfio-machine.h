@@ -49,6 +49,15 @@ void qvfio_machine_start_kvm(QVfioMachine *m, const char *device,
                              const char *properties, const char *options);
 
 /**
+ * qvfio_machine_start_kvm_before: the same
+ * @before: options for what must be there before the device, like an IOMMU
+ */
+void qvfio_machine_start_kvm_before(QVfioMachine *m, const char *before,
+                                    const char *device,
+                                    const char *properties,
+                                    const char *options);
+
+/**
  * qvfio_machine_start_kvm_iommu: the same, with an IOMMU that remaps interrupts
  * if the guest has it do so
  */
@@ -165,6 +174,15 @@ char *qvfio_machine_vector_stat(QVfioMachine *m, unsigned n, const char *name);
  * Returns: the number of vectors that have this state in "info pic"
  */
 unsigned qvfio_machine_vectors_in(QVfioMachine *m, const char *state);
+
+/**
+ * qvfio_machine_delivered:
+ * @m: the machine
+ *
+ * Returns: the number of interrupts that QEMU has delivered itself, for all
+ * vfio-pci devices; 0 for a stock QEMU, which does not tell
+ */
+int64_t qvfio_machine_delivered(QVfioMachine *m);
 
 /**
  * qvfio_machine_await_kvm:
