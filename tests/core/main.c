@@ -21,7 +21,7 @@ static const Config hosts[] = {
     { .name = "noresize", .noresize = true, .replays = true },
     { .name = "noresize-kvm", .noresize = true, .kvm = true, .replays = true },
     /* x-msix-replay=off, which loses what is raised in a resize */
-    { .name = "noresize-off", .noresize = true, .kvm = true },
+    { .name = "noresize-off", .noresize = true },
 };
 
 #define DEPTH_MAX 60 /* more than are needed until there is nothing new */
@@ -64,10 +64,9 @@ static void usage(FILE *out)
 
 static unsigned int number(const char *text, unsigned int max)
 {
-    char *end;
-    unsigned long n = strtoul(text, &end, 10);
+    guint64 n;
 
-    if (*end || !n || n > max) {
+    if (!g_ascii_string_to_unsigned(text, 10, 1, max, &n, NULL)) {
         fprintf(stderr, "explorer: %s is not a number from 1 to %u\n", text,
                 max);
         exit(EXIT_FAILURE);

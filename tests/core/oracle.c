@@ -133,6 +133,13 @@ static void forget(ModelVector *v, bool pending)
     v->no_kvm = 0;
 }
 
+/* The core has looked, and not seen the bit of vector @nr */
+static bool may_be_unknown(unsigned int nr)
+{
+    return !config->replays ||
+           (passing.pba_read && !(passing.pba_bits & 1 << nr));
+}
+
 /*
  * MSI-X goes off on the host, which is a @gap if the guest has it on.  Of the
  * device's pending bits none is left if it is @forgetful.
@@ -161,8 +168,7 @@ void oracle_off(bool gap, bool forgetful)
          * gap.  A core that does not read it has no such excuse.
          */
         if (v->raised && v->pending && !pending && !on_its_way(v) &&
-            !qemu_pending(nr) &&
-            (!config->replays || (passing.pba_read && !(passing.pba_bits & 1 << nr)))) {
+            !qemu_pending(nr) && may_be_unknown(nr)) {
             v->raised = 0;
             raise_in_gap(nr);
         }

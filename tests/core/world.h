@@ -95,7 +95,7 @@ typedef struct Event {
 typedef struct Passing {
     Event event;
     uint8_t current;   /* vector that the glue has come to */
-    bool ending;       /* the guest disables MSI-X, or the device is unplugged */
+    bool ending;       /* the guest disables MSI-X, or it is unplugged */
     bool starting;     /* the guest enables MSI-X */
     bool open[VECTORS_MAX];      /* deliveries are right, and were before */
     bool unmasking[VECTORS_MAX]; /* deliveries are right from now on */
