@@ -36,7 +36,7 @@ bool explore(const Config *c, unsigned int test);
  */
 void tell_way(const Node *nodes, size_t i, Event event, const Choices *last,
               unsigned int unplug_place);
-/* Print what comes of a sequence that was printed.  Returns false if it fails. */
+/* Do a sequence that was printed.  Returns false if it fails. */
 bool tell_replay(const Config *c, const char *sequence);
 
 #endif /* TESTS_CORE_EXPLORE_H */

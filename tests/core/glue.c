@@ -65,9 +65,11 @@ static void between(void)
         return;
     }
 
-    /* Once an event, so that there is an end */
+    /* Once an event, so that there is an end, and where it matters: touch() */
     for (nr = 0; nr < config->vectors; nr++) {
-        passing.touched[nr] &= !passing.fired && oracle_fire_matters(nr);
+        passing.touched[nr] = oracle_fire_matters(nr) && (config->thorough ?
+                              passing.fired < 2 :
+                              passing.touched[nr] && !passing.fired);
     }
     explore_between();
     for (nr = 0; nr < config->vectors; nr++) {
@@ -77,7 +79,7 @@ static void between(void)
     }
     choice = choose(1 + fires);
     if (choice) {
-        passing.fired = true;
+        passing.fired++;
         nr = fire[choice - 1];
         say("    the device fires vector %u", nr);
         device_fire(nr);

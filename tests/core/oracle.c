@@ -1,10 +1,10 @@
 /*
  * The oracle: what must be delivered, what may be, and what must not
  *
- * Whatever the device raises is owed to the guest, once: a delivery pays for
- * all that was raised before it.  Where MSI-X was off on the host, which is a
- * gap, nobody can know what was raised, so that there is an extra delivery for
- * it.  It has rules as well.
+ * Whatever the device raises must be delivered, once: a delivery stands for all
+ * that was raised before it.  Where MSI-X was off on the host, which is a gap,
+ * nobody can know what was raised, so that there is an extra delivery for it.
+ * It has rules as well.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -40,7 +40,16 @@ static bool is_same(unsigned int nr)
     return model.v[nr].last && model.v[nr].last == model.v[nr].message;
 }
 
-/* The device raises vector @nr in a gap, or had and could not say it */
+/*
+ * The device raises vector @nr in a gap, or had and could not say it.
+ *
+ * What need not be delivered then: anything with x-msix-replay=off; what is
+ * raised while the guest's write that switches MSI-X on or off is under way, as
+ * the device has it off before or after that; and what is raised on a vector
+ * that has not been unmasked with this message before, or gets another one in
+ * place of this, as nobody can tell it from a vector that is taken into use
+ * (docs/design.rst, "What it does not do yet").
+ */
 static void raise_in_gap(unsigned int nr)
 {
     ModelVector *v = &model.v[nr];
@@ -124,6 +133,13 @@ static void forget(ModelVector *v, bool pending)
     v->no_kvm = 0;
 }
 
+/* The core has looked, and not seen the bit of vector @nr */
+static bool may_be_unknown(unsigned int nr)
+{
+    return !config->replays ||
+           (passing.pba_read && !(passing.pba_bits & 1 << nr));
+}
+
 /*
  * MSI-X goes off on the host, which is a @gap if the guest has it on.  Of the
  * device's pending bits none is left if it is @forgetful.
@@ -148,11 +164,11 @@ void oracle_off(bool gap, bool forgetful)
         }
         /*
          * A device may forget a bit that was set after QEMU has read its PBA,
-         * if it could.  A core that does not read it has no such excuse.
+         * or if that could not be read: it is as if it had been raised in the
+         * gap.  A core that does not read it has no such excuse.
          */
         if (v->raised && v->pending && !pending && !on_its_way(v) &&
-            !qemu_pending(nr) &&
-            (!config->replays || (passing.pba_read && !(passing.pba_bits & 1 << nr)))) {
+            !qemu_pending(nr) && may_be_unknown(nr)) {
             v->raised = 0;
             raise_in_gap(nr);
         }

@@ -129,6 +129,7 @@ void explore_between(void)
 {
     uint8_t state[STATE_MAX + sizeof(Passing)];
     Passing kept = passing;
+    uint64_t hash;
     size_t size;
 
     state_forget_scratch();
@@ -143,10 +144,12 @@ void explore_between(void)
     size = state_save(state);
     memcpy(state + size, &passing, offsetof(Passing, quiet));
     size += offsetof(Passing, quiet);
-    if (!seen_add(&between, hash_of(state, size))) {
+    hash = hash_of(state, size);
+    seen_prefetch(&between, hash);
+    oracle_check_between();
+    if (!seen_add(&between, hash)) {
         longjmp(end, RUN_SEEN);
     }
-    oracle_check_between();
     if (seen_add(&unplugged, state_hash_to_unplug())) {
         unplug_place = passing.steps;
         unplug();

@@ -9,7 +9,11 @@
  */
 
 #include "qemu/osdep.h"
+#include <stdlib.h>
+#include <sys/mman.h>
 #include "search.h"
+
+#define HUGE_PAGE (2 << 20)
 
 static uint64_t mix(uint64_t a, uint64_t b)
 {
@@ -45,19 +49,39 @@ static size_t place(const Seen *seen, uint64_t h)
     return i;
 }
 
+/* In huge pages, because each look-up is somewhere else */
+static uint64_t *new_table(size_t size)
+{
+    size_t bytes = size * sizeof(uint64_t), align = MIN(bytes, HUGE_PAGE);
+    uint64_t *table = aligned_alloc(align, bytes);
+
+    g_assert(table);
+    madvise(table, bytes, MADV_HUGEPAGE);
+    memset(table, 0, bytes);
+
+    return table;
+}
+
 static void enlarge(Seen *seen)
 {
     uint64_t *old = seen->table;
     size_t i, size = seen->size;
 
     seen->size = size ? size * 2 : 1 << 16;
-    seen->table = g_new0(uint64_t, seen->size);
+    seen->table = new_table(seen->size);
     for (i = 0; i < size; i++) {
         if (old[i]) {
             seen->table[place(seen, old[i])] = old[i];
         }
     }
-    g_free(old);
+    free(old);
+}
+
+void seen_prefetch(const Seen *seen, uint64_t hash)
+{
+    if (seen->size) {
+        __builtin_prefetch(&seen->table[hash & (seen->size - 1)]);
+    }
 }
 
 bool seen_add(Seen *seen, uint64_t hash)
@@ -78,6 +102,6 @@ bool seen_add(Seen *seen, uint64_t hash)
 
 void seen_free(Seen *seen)
 {
-    g_free(seen->table);
+    free(seen->table);
     *seen = (Seen) { 0 };
 }

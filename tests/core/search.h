@@ -18,6 +18,8 @@ typedef struct Seen {
 } Seen;
 
 uint64_t hash_of(const uint8_t *state, size_t size);
+/* It will be looked for soon. */
+void seen_prefetch(const Seen *seen, uint64_t hash);
 /* Whether the state of this hash is new; it is remembered then. */
 bool seen_add(Seen *seen, uint64_t hash);
 void seen_free(Seen *seen);

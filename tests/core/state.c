@@ -164,7 +164,7 @@ static unsigned int other_name(unsigned int message)
     return message == 1 || message == 2 ? 3 - message : message;
 }
 
-/* Which of the two messages is which has no meaning: name them by their order */
+/* Which of the two messages is which has no meaning: the first one is 1 */
 static void rename_messages(unsigned int nr)
 {
     ModelVector *v = &model.v[nr];

@@ -23,10 +23,11 @@ typedef struct Config {
     const char *name;
     unsigned int vectors;
     unsigned int depth;
+    unsigned int closes; /* with so many vectors all states are soon seen */
     bool noresize;
     bool kvm;
     bool replays;
-    bool thorough; /* see do_event() and between() */
+    bool thorough; /* see state.c, and between() in glue.c */
 } Config;
 
 #define EXTRA_MAX 15
@@ -94,7 +95,7 @@ typedef struct Event {
 typedef struct Passing {
     Event event;
     uint8_t current;   /* vector that the glue has come to */
-    bool ending;       /* the guest disables MSI-X, or the device is unplugged */
+    bool ending;       /* the guest disables MSI-X, or it is unplugged */
     bool starting;     /* the guest enables MSI-X */
     bool open[VECTORS_MAX];      /* deliveries are right, and were before */
     bool unmasking[VECTORS_MAX]; /* deliveries are right from now on */
@@ -103,7 +104,7 @@ typedef struct Passing {
     bool routed[VECTORS_MAX];    /* at its unmask: no commit is needed */
     bool flushing;     /* a vector was signalled that waits for a commit */
     bool fault;        /* there was an answer that is no success */
-    bool fired;
+    uint8_t fired;     /* so often by the device, between steps */
     bool tried_one;    /* to enable MSI-X with one vector */
     bool pba_read;     /* the device's, by the core, before a resize */
     uint8_t pba_bits;  /* what it was */
