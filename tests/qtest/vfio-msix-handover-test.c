@@ -461,47 +461,6 @@ static void test_function_mask(void)
     stop(&h);
 }
 
-/*
- * All vectors get other messages under the function mask and are KVM's again by
- * the calls that their unmask leads to.  At the start and the end of the first
- * of these the vectors fire, when some are KVM's and others are not yet: each
- * interrupt comes once, with the new message.
- */
-static void test_once(void)
-{
-    static const char *const places[] = {
-        "at=start call=kvm-routes", "at=end call=kvm-routes",
-        "at=start call=kvm-irqfd", "at=end call=kvm-irqfd",
-    };
-    uint32_t data[VECTORS];
-    unsigned n, round;
-    Handover h;
-
-    if (!start(&h, "", "")) {
-        return;
-    }
-
-    enable(&h, VECTORS);
-    for (round = 0; round < 2 * ARRAY_SIZE(places); round++) {
-        if (round % 2) {
-            let_time_pass(&h);
-        }
-        qmsix_testdev_function_mask(h.d, true);
-        for (n = 0; n < VECTORS; n++) {
-            data[n] = change_message(&h, n);
-            qvfio_sim_command(h.sim, "fire %u %s", n,
-                              places[(n + round) % ARRAY_SIZE(places)]);
-        }
-        qmsix_testdev_function_mask(h.d, false);
-        await_irqfds(&h, VECTORS);
-        for (n = 0; n < VECTORS; n++) {
-            assert_comes_as(&h, n, data[n]);
-        }
-        assert_by_kvm(&h, VECTORS);
-    }
-    stop(&h);
-}
-
 /* Have Intel's IOMMU invalidate its cache of interrupt entries, all of it */
 static void invalidate_interrupts(Handover *h)
 {
@@ -675,7 +634,6 @@ int main(int argc, char **argv)
     qtest_add_func("vfio-msix-handover/held/message", test_held_message);
     qtest_add_func("vfio-msix-handover/burst", test_burst);
     qtest_add_func("vfio-msix-handover/iommu", test_iommu);
-    qtest_add_func("vfio-msix-handover/once", test_once);
     qtest_add_func("vfio-msix-handover/msi-shrunk", test_msi_shrunk);
     qtest_add_func("vfio-msix-handover/msi-and-msix", test_msi_and_msix);
     qtest_add_func("vfio-msix-handover/msix-and-msi", test_msix_and_msi);

@@ -169,6 +169,47 @@ static void test_assign(void)
     stop(&w);
 }
 
+/*
+ * All vectors get other messages under the function mask, so that routes change
+ * and irqfds come in turn.  The vectors fire at the first of each call, when
+ * some are KVM's and others are not yet.
+ */
+static void test_assign_many(void)
+{
+    unsigned n, round;
+    Watched w;
+
+    if (!start(&w, "")) {
+        return;
+    }
+
+    enable(&w);
+    for (round = 0; round < 2 * ARRAY_SIZE(assigning); round++) {
+        if (round % 2) {
+            /* Let the first one have a commit of its own */
+            g_usleep(100000);
+            qvfio_fence(w.d);
+        }
+        qmsix_testdev_function_mask(w.d, true);
+        for (n = 0; n < VECTORS; n++) {
+            qmsix_testdev_set_message(w.d, n, w.d->messages +
+                                      n * sizeof(uint32_t),
+                                      0x100 * (round + 1) + n);
+            fire_at(&w, n, assigning[(n + round) % ARRAY_SIZE(assigning)]);
+        }
+        qmsix_testdev_function_mask(w.d, false);
+        qvfio_machine_await_kvm(&w.m, VECTORS);
+        assert_messages(&w, VECTORS);
+        for (n = 0; n < VECTORS; n++) {
+            g_assert_cmphex(qmsix_testdev_message(w.d, n), ==,
+                            0x100 * (round + 1) + n);
+            g_assert_true(qmsix_testdev_take(w.d, n));
+            qmsix_testdev_ack(w.d, n);
+        }
+    }
+    stop(&w);
+}
+
 /* An irqfd is deassigned as the guest masks */
 static void test_deassign(const void *opaque)
 {
@@ -369,6 +410,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
 
     qtest_add_func("vfio-msix-irqfd/assign", test_assign);
+    qtest_add_func("vfio-msix-irqfd/assign-many", test_assign_many);
     qtest_add_data_func("vfio-msix-irqfd/deassign", NULL, test_deassign);
     qtest_add_data_func("vfio-msix-irqfd/function-mask", "", test_deassign);
     qtest_add_func("vfio-msix-irqfd/disable", test_disable);
