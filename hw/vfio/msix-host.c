@@ -10,13 +10,6 @@
 #include "vfio-base.h"
 #include "trace.h"
 
-static const char *const reasons[] = {
-    [VFIO_MSIX_NO_EVENTFD] = "cannot create an eventfd",
-    [VFIO_MSIX_NO_TRIGGER] = "the host cannot set its trigger",
-    [VFIO_MSIX_NO_VECTOR] = "the host has no more vectors",
-    [VFIO_MSIX_NO_MSIX] = "cannot enable MSI-X on the host",
-};
-
 static VFIOPCIDevice *vfio_msix_device(VFIOMSIXCore *core)
 {
     return container_of(core, VFIOMSIXInfo, core)->vdev;
@@ -29,10 +22,27 @@ static void vfio_msix_state(VFIOMSIXCore *core, unsigned int nr,
                           vfio_msix_state_name(from), vfio_msix_state_name(to));
 }
 
+static const char *vfio_msix_reason(VFIOMSIXReason reason)
+{
+    switch (reason) {
+    case VFIO_MSIX_NO_EVENTFD:
+        return "cannot create an eventfd";
+    case VFIO_MSIX_NO_TRIGGER:
+        return "the host cannot set its trigger";
+    case VFIO_MSIX_NO_VECTOR:
+        return "the host has no more vectors";
+    case VFIO_MSIX_NO_MSIX:
+        return "cannot enable MSI-X on the host";
+    }
+
+    g_assert_not_reached();
+}
+
 static void vfio_msix_failed(VFIOMSIXCore *core, unsigned int nr,
                              VFIOMSIXReason reason, int ret)
 {
-    vfio_irq_report_vector(vfio_msix_device(core), nr, reasons[reason], ret);
+    vfio_irq_report_vector(vfio_msix_device(core), nr,
+                           vfio_msix_reason(reason), ret);
 }
 
 static const VFIOMSIXNotify vfio_msix_notify = {

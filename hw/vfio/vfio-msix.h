@@ -163,7 +163,7 @@ struct VFIOMSIXCore {
     unsigned int count;       /* to be enabled now */
     unsigned int need;        /* not less, unless the host names a number */
     unsigned int fallback;    /* number to be restored, or 0 */
-    int cause;                /* errno of the last refusal, negative */
+    int cause;                /* negative errno of the last attempt */
 
     bool committed;           /* routes, less than a few ms ago */
     bool flush;               /* a vector that waits for a commit has fired */

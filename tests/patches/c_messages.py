@@ -65,9 +65,12 @@ def messages(code: str, macros: dict[str, str]) -> set[str]:
     """Those of literals() that somebody may come to see and wonder about.
 
     Of functions that are not known to report, too, if they are given something
-    like a sentence: it may be part of a message.
+    like a sentence: it may be part of a message.  A macro alone is put before
+    one.
     """
     # error_setg_errno() adds what the errno means.
-    return {text + (": %s" if call.endswith("_errno") else "") for call, text in literals(code, macros)
-            if REPORT.match(call) and len(text) > 2
-            or call and call not in OTHERWISE and " " in text}
+    return {text + (": %s" if call.endswith("_errno") else "")
+            for call, text in literals(code, macros)
+            if text not in macros.values() and
+            (REPORT.match(call) and len(text) > 2
+             or call and call not in OTHERWISE and " " in text)}
