@@ -114,7 +114,7 @@ typedef enum VFIOMSIXOp {
     VFIO_MSIX_REPLAY,
     /*
      * Give the route of vector @nr its message.  0 if KVM has it so already, 1
-     * if that takes a commit, or -errno
+     * if routes of this device are to be committed first, or -errno
      */
     VFIO_MSIX_UPDATE_ROUTE,
     /* Commit the routes; vfio_msix_core_timer() follows a few ms later.  0 */
