@@ -859,6 +859,19 @@ static void fire_some(Guest *g, unsigned n)
     }
 }
 
+/*
+ * The driver goes away and another one comes, whose vectors are unmasked one by
+ * one: that is what resizes are made of.
+ */
+static void mask_all(Guest *g)
+{
+    unsigned n;
+
+    for (n = 0; n < g->vectors; n++) {
+        mask(g, n);
+    }
+}
+
 static void operate(Guest *g)
 {
     GRand *rand = g->rand;
@@ -878,6 +891,9 @@ static void operate(Guest *g)
     } else if (what < 12) {
         if (g->on) {
             control(g, false, rarely(rand, 2) ? g->fmask : !g->fmask);
+            if (rarely(rand, 2)) {
+                mask_all(g);
+            }
         }
     } else if (what < 60) {
         control(g, g->on, !g->fmask);
