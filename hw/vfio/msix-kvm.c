@@ -65,6 +65,11 @@ int vfio_msix_kvm_update_route(VFIOPCIDevice *vdev, unsigned int nr)
     KVMRouteChange *changes = &vdev->msix->route_changes;
     int ret;
 
+    if (kvm_gsi_direct_mapping()) {
+        /* The message itself names the interrupt: GICv2m of Arm, for one */
+        vfio_msix_kvm_release(vector);
+    }
+
     changes->s = kvm_state;
     if (vector->virq < 0) {
         ret = kvm_irqchip_add_msi_route(changes, nr, &vdev->pdev);
