@@ -1422,7 +1422,8 @@ int main(int argc, char **argv)
 
     qtest_add_func("vfio-msix/add-vectors", test_add_vectors);
     qtest_add_func("vfio-msix/add-all-vectors", test_add_all_vectors);
-    qtest_add_func("vfio-msix/add-vectors-descending", test_add_vectors_descending);
+    qtest_add_func("vfio-msix/add-vectors-descending",
+                   test_add_vectors_descending);
     qtest_add_func("vfio-msix/add-vectors-works", test_add_vectors_works);
     qtest_add_func("vfio-msix/unmask-before-enable",
                    test_unmask_before_enable);
