@@ -134,6 +134,11 @@ void vfio_msix_core_unmask(VFIOMSIXCore *core, unsigned int nr,
     case VFIO_MSIX_UNUSED:
         if (ret) {
             core->notify->failed(core, nr, VFIO_MSIX_NO_EVENTFD, ret);
+            if (vfio_msix_test_pending(core->pba, nr)) {
+                /* Kept for a later unmask: QEMU's MSI-X code would drop it */
+                vfio_msix_clear_pending(core, nr);
+                vfio_msix_set_replay(core, nr, VFIO_MSIX_REPLAY_PENDING);
+            }
             if (core->phase == VFIO_MSIX_HOST_OFF && core->replays) {
                 vfio_msix_set_replay(core, nr, VFIO_MSIX_REPLAY_PENDING);
             }

@@ -1,10 +1,10 @@
 /*
  * MSI-X of vfio-pci: what is true of each vector, and what is done about it
  *
- * The core (msix-core.c) decides and keeps the state.  It does no I/O and knows
- * no QEMU device, so that tests/core explores it with every answer of a host.
- * pci.c tells it what the guest does, and vfio_msix_run() does what it says.
- * The other files each do one kind of it.
+ * The core (msix-core.c, msix-steps.c, msix-vector.c) decides and keeps the
+ * state.  It does no I/O and knows no QEMU device, so that tests/core explores
+ * it with every answer of a host.  pci.c tells it what the guest does, and
+ * vfio_msix_run() does what it says.  The other files each do one kind of it.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -73,7 +73,7 @@ typedef enum VFIOMSIXReason {
 } VFIOMSIXReason;
 
 typedef struct VFIOMSIXVector {
-    VFIOMSIXState state;      /* changed by set_state() in msix-core.c only */
+    VFIOMSIXState state;      /* changed by vfio_msix_set_state() only */
     VFIOMSIXReplay replay;
     bool masked;              /* by the guest, by itself or with all */
     bool stale;               /* the device may have lost the host's entry */
@@ -138,8 +138,8 @@ typedef struct VFIOMSIXStep {
 typedef struct VFIOMSIXCore VFIOMSIXCore;
 
 /*
- * Told of each change of state, to trace it (@ret is 0 then), and of each
- * set-up that failed for @reason with @ret, a negative errno.
+ * Told of each change of state, to trace it, and of each set-up that failed for
+ * @reason with @ret, a negative errno.
  */
 typedef struct VFIOMSIXNotify {
     void (*state)(VFIOMSIXCore *core, unsigned int nr, VFIOMSIXState from,
@@ -201,7 +201,7 @@ void vfio_msix_core_stop(VFIOMSIXCore *core);
  * if it has an eventfd that QEMU listens to; a negative errno if an unused
  * vector could not be given one, which leaves it unused.  A bit of vector @nr
  * that is left in QEMU's PBA after this is to be cleared and delivered by the
- * caller, as QEMU's MSI-X code does.
+ * caller, as QEMU's MSI-X code does.  There is none without an eventfd.
  */
 void vfio_msix_core_unmask(VFIOMSIXCore *core, unsigned int nr,
                            uint64_t address, uint32_t data, int ret);
@@ -229,8 +229,8 @@ bool vfio_msix_core_signalled(VFIOMSIXCore *core, unsigned int nr);
 bool vfio_msix_core_interrupt(VFIOMSIXCore *core, unsigned int nr);
 
 /*
- * What is to be done next, if anything; does not change the core.  The answer
- * goes to vfio_msix_core_answer(), which does, before the next is asked for.
+ * What is to be done next, if anything; it is the same until the answer goes to
+ * vfio_msix_core_answer(), which changes the core.
  */
 bool vfio_msix_core_next(VFIOMSIXCore *core, VFIOMSIXStep *step);
 void vfio_msix_core_answer(VFIOMSIXCore *core, const VFIOMSIXStep *step,
@@ -258,7 +258,8 @@ struct Error;
 /*
  * msix-host.c: do what the core asks for, until there is nothing more.  Fails
  * in nothing: a vector that cannot be set up is reported and in a state of its
- * own.  Does nothing for a device that has been torn down.
+ * own.  Does nothing for a device that has been torn down, nor within itself:
+ * the outer call does it.
  */
 void vfio_msix_run(VFIOPCIDevice *vdev);
 /*
