@@ -174,9 +174,20 @@ void vfio_msix_run(VFIOPCIDevice *vdev)
     VFIOMSIXCore *core = &vdev->msix->core;
     VFIOMSIXStep step;
 
+    if (vdev->msix->running) {
+        /*
+         * A route is brought up with the help of the guest's IOMMU, whose
+         * tables the guest may have put anywhere: into our PBA, for one.  The
+         * loop below does what follows from that, too.
+         */
+        return;
+    }
+
+    vdev->msix->running = true;
     while (vfio_msix_core_next(core, &step)) {
         vfio_msix_core_answer(core, &step, vfio_msix_do(vdev, &step));
     }
+    vdev->msix->running = false;
 }
 
 void vfio_msix_host_setup(VFIOPCIDevice *vdev)
