@@ -13,9 +13,9 @@
 #include "trace.h"
 
 /*
- * Linux can add vectors since 6.5 where the interrupt controller can, and
- * clears VFIO_IRQ_INFO_NORESIZE then (include/uapi/linux/vfio.h).  Who does not
- * know must assume that the host cannot.
+ * Linux can add vectors since 6.5 where the interrupt controller's driver can,
+ * and clears VFIO_IRQ_INFO_NORESIZE then (include/uapi/linux/vfio.h).  Who does
+ * not know must assume that the host cannot.
  */
 bool vfio_msix_query_noresize(VFIOPCIDevice *vdev, Error **errp)
 {
@@ -42,7 +42,7 @@ bool vfio_msix_query_noresize(VFIOPCIDevice *vdev, Error **errp)
                              "MSI-X interrupts of the host");
         } else {
             error_setg(errp, "x-msix-dynamic=on: the host cannot add MSI-X "
-                       "vectors at run time, which takes Linux 6.5 or later");
+                       "vectors at run time, and sets VFIO_IRQ_INFO_NORESIZE");
         }
         return false;
     }
