@@ -49,8 +49,8 @@ bool vfio_irq_may_report(VFIOPCIDevice *vdev)
     }
     if (vdev->irq_reports == limit) {
         vdev->irq_reports++;
-        error_report(VFIO_MSG_PREFIX "too many errors, not reporting more for a "
-                     "minute", vdev->vbasedev.name);
+        error_report(VFIO_MSG_PREFIX "too many errors, not reporting more for "
+                     "a minute", vdev->vbasedev.name);
     }
 
     return false;
