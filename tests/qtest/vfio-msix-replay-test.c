@@ -30,7 +30,7 @@
 #define FIRING 16
 
 /* How often MSI-X is enabled until interrupts are lost without replays */
-#define ROUNDS 20
+#define ROUNDS 200
 
 /* For how much longer the simulated host has MSI-X disabled in a resize */
 #define WINDOW_US 3000
